@@ -1,0 +1,400 @@
+"""The events that sources yield and sinks take: puts, spans, chains, gaps, and what happens to IOCs.
+
+Every field that can be unknown is None, never a guess. Times are nanoseconds since the Unix epoch, durations are
+nanoseconds. Text is already decoded (`epicsmon.text.decode`) but not yet escaped: a sink that writes to a terminal
+or a log escapes it (`epicsmon.text.escape`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any, Union
+
+from epicsmon.text import long_string, rfc3339
+
+Scalar = Union[int, float, str]
+Value = Union[None, int, float, str, bytes, tuple[Scalar, ...]]
+"""A value as put or as read: a scalar, a tuple for an array, bytes for an array of CHAR; None when not known."""
+
+Json = Any
+"""What `json.dumps` takes; NaN and infinities never appear in it."""
+
+
+class Provenance(str, Enum):
+    """Where a field of an event was learned."""
+
+    WIRE = "wire"
+    MEMORY = "memory"
+    PROBE = "probe"
+    PROC = "proc"
+
+
+class Stage(str, Enum):
+    """Where something was lost on its way from the IOC to a sink."""
+
+    RING = "ring"
+    SOCKET = "socket"
+    STREAM = "stream"
+    PARSER = "parser"
+    SOURCE = "source"
+    QUEUE = "queue"
+    SINK = "sink"
+
+
+class LossUnit(str, Enum):
+    """What `Gap.lost` counts: before the parser only packets or bytes can be counted, after it events."""
+
+    EVENTS = "events"
+    PACKETS = "packets"
+    BYTES = "bytes"
+
+
+class IocEventKind(str, Enum):
+    """What happened to an IOC process."""
+
+    FOUND = "found"
+    STARTED = "started"
+    EXITED = "exited"
+
+
+class SpanKind(str, Enum):
+    """The call that a span measures; the value is the name of the function in EPICS Base."""
+
+    PROCESS = "dbProcess"
+    PUT_FIELD = "dbPutField"
+    PUT_NOTIFY = "dbProcessNotify"
+    PUT = "dbPut"
+
+
+class Trigger(str, Enum):
+    """What set a chain off, told by the name of the thread it began in (EPICS Base 3.15 and later)."""
+
+    CA_CLIENT = "ca-client"
+    CA_LINK = "ca-link"
+    PVA_CLIENT = "pva-client"
+    SCAN = "scan"
+    SCAN_ONCE = "scan-once"
+    CALLBACK = "callback"
+    EVENT = "event"
+    MAIN = "main"
+
+    @classmethod
+    def of_thread(cls, comm: str | None, is_main: bool = False) -> Trigger | None:
+        """The trigger for a thread called `comm`; None when the name tells nothing, as always in Base 3.14.
+
+        `is_main` says that the thread's id is the process id: PINI at iocInit and the IOC shell's dbpf run there.
+        The names are those that Base gives its threads: rsrv/caservertask.c, ca/client, db/dbScan.c, db/callback.c,
+        db/dbCa.c; QSRV1 and PVXS for PVA.
+        """
+        if is_main:
+            return cls.MAIN
+        if comm is None:
+            return None
+        for prefix, trigger in _THREADS:
+            if comm.startswith(prefix):
+                return trigger
+        return None
+
+
+_THREADS = (
+    ("CAS-", Trigger.CA_CLIENT),
+    ("scanOnce", Trigger.SCAN_ONCE),
+    ("scan-", Trigger.SCAN),
+    ("cbLow", Trigger.CALLBACK),
+    ("cbMedium", Trigger.CALLBACK),
+    ("cbHigh", Trigger.CALLBACK),
+    ("dbCaLink", Trigger.CA_LINK),
+    ("CAC-", Trigger.CA_LINK),
+    ("PDB-event", Trigger.EVENT),
+    ("TCP-rx", Trigger.PVA_CLIENT),
+    ("PVXTCP", Trigger.PVA_CLIENT),
+    ("qsrv", Trigger.PVA_CLIENT),
+)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One end of a circuit: an IP address in text and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """The endpoint that `str` wrote. Raises ValueError when there is no port."""
+        host, colon, port = text.rpartition(":")
+        if not colon:
+            raise ValueError(f"no port in {text!r}")
+        return cls(host.strip("[]"), int(port))
+
+
+@dataclass(frozen=True)
+class PutEvent:
+    """One put as a client asked for it: CA_PROTO_WRITE, or CA_PROTO_WRITE_NOTIFY when `notify`.
+
+    `user` and `host` are what the client declared of itself, `client` is what was observed. `sid` and `cid` are the
+    server's and the client's number of the channel on this circuit, `ioid` the client's number of a put with
+    notification. `namespace` is the inode of the network namespace the packet was seen in.
+    """
+
+    time_ns: int
+    pv: str | None
+    pv_source: Provenance | None
+    value: Value
+    dbr_type: int
+    count: int
+    notify: bool
+    client: Endpoint
+    server: Endpoint
+    user: str | None
+    host: str | None
+    sid: int
+    cid: int | None = None
+    ioid: int | None = None
+    namespace: int | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """The event under stable names; `pv` is null for a channel whose name is not known."""
+        return {
+            "event": "put",
+            "time": rfc3339(self.time_ns),
+            "time_ns": self.time_ns,
+            "pv": self.pv,
+            "pv_source": None if self.pv_source is None else self.pv_source.value,
+            "value": value_to_json(self.value),
+            "dbr_type": self.dbr_type,
+            "count": self.count,
+            "notify": self.notify,
+            "client": str(self.client),
+            "server": str(self.server),
+            "user": self.user,
+            "host": self.host,
+            "sid": self.sid,
+            "cid": self.cid,
+            "ioid": self.ioid,
+            "namespace": self.namespace,
+        }
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something was lost: `lost` of `unit`, at `stage`; `detail` says of what. At least that many when in doubt."""
+
+    time_ns: int
+    stage: Stage
+    lost: int
+    detail: str
+    unit: LossUnit = LossUnit.EVENTS
+
+    def to_json(self) -> dict[str, Json]:
+        """The gap under stable names."""
+        return {
+            "event": "gap",
+            "time": rfc3339(self.time_ns),
+            "time_ns": self.time_ns,
+            "stage": self.stage.value,
+            "lost": self.lost,
+            "unit": self.unit.value,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True)
+class IocEvent:
+    """An IOC process was found, started or exited."""
+
+    time_ns: int
+    kind: IocEventKind
+    pid: int
+    name: str | None
+    detail: str
+
+    def to_json(self) -> dict[str, Json]:
+        """The event under stable names."""
+        return {
+            "event": "ioc",
+            "time": rfc3339(self.time_ns),
+            "time_ns": self.time_ns,
+            "kind": self.kind.value,
+            "pid": self.pid,
+            "name": self.name,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True)
+class Span:
+    """One call of dbProcess, dbPut, dbPutField or dbProcessNotify, from its entry to its return.
+
+    `trace_id` has 128 bits and `span_id` 64, computed and never drawn. `thread` is the thread's comm; `trigger` is
+    set on roots only. `value`, `status` and `severity` are those of the record at return (status and severity in the
+    record's own menu strings, like HIHI and MAJOR); `active` is PACT at return: true means that the record completes
+    later.
+    """
+
+    trace_id: int
+    span_id: int
+    parent_id: int | None
+    kind: SpanKind
+    record: str | None
+    record_type: str | None
+    field: str | None
+    start_ns: int
+    duration_ns: int
+    pid: int
+    tid: int
+    ioc: str
+    thread: str | None = None
+    trigger: Trigger | None = None
+    value: Value = None
+    status: str | None = None
+    severity: str | None = None
+    active: bool | None = None
+
+    @property
+    def end_ns(self) -> int:
+        """When the call returned."""
+        return self.start_ns + self.duration_ns
+
+    def to_json(self) -> dict[str, Json]:
+        """The span under stable names; ids are hexadecimal strings of 32 and 16 digits, as Zipkin and W3C write them."""
+        return {
+            "event": "span",
+            "trace_id": f"{self.trace_id:032x}",
+            "span_id": f"{self.span_id:016x}",
+            "parent_id": None if self.parent_id is None else f"{self.parent_id:016x}",
+            "kind": self.kind.value,
+            "record": self.record,
+            "record_type": self.record_type,
+            "field": self.field,
+            "start": rfc3339(self.start_ns),
+            "start_ns": self.start_ns,
+            "duration_ns": self.duration_ns,
+            "pid": self.pid,
+            "tid": self.tid,
+            "ioc": self.ioc,
+            "thread": self.thread,
+            "trigger": None if self.trigger is None else self.trigger.value,
+            "value": value_to_json(self.value),
+            "status": self.status,
+            "severity": self.severity,
+            "active": self.active,
+        }
+
+
+@dataclass(frozen=True)
+class Chain:
+    """All the spans of one trace that one process made, the root first; never empty.
+
+    A span whose parent is not among them (it was lost), or whose parents go in a circle, counts as a child of the
+    root, so that a walk meets every span once. Raises ValueError for no spans and for two with the same id.
+    """
+
+    spans: tuple[Span, ...]
+
+    def __post_init__(self) -> None:
+        if not self.spans:
+            raise ValueError("a chain has at least its root span")
+        if len({span.span_id for span in self.spans}) != len(self.spans):
+            raise ValueError(f"two spans of trace {self.spans[0].trace_id:032x} have the same id")
+
+    @property
+    def root(self) -> Span:
+        """The span that began the chain."""
+        return self.spans[0]
+
+    @property
+    def time_ns(self) -> int:
+        """When the chain began."""
+        return self.spans[0].start_ns
+
+    @cached_property
+    def _children(self) -> dict[int, tuple[Span, ...]]:
+        root = self.spans[0].span_id
+        parents = {span.span_id: span.parent_id for span in self.spans[1:]}
+        circular = _on_a_circle(parents)
+        below: dict[int, list[Span]] = {}
+        for span in self.spans[1:]:
+            parent = span.parent_id
+            if parent is None or (parent != root and parent not in parents) or span.span_id in circular:
+                parent = root
+            below.setdefault(parent, []).append(span)
+        return {parent: tuple(sorted(spans, key=lambda s: s.start_ns)) for parent, spans in below.items()}
+
+    def children(self, span: Span) -> tuple[Span, ...]:
+        """The calls made directly by `span`, in the order they began."""
+        return self._children.get(span.span_id, ())
+
+    def walk(self) -> Iterator[tuple[int, Span]]:
+        """Every span with its depth, parents before children, siblings in time order; no recursion."""
+        stack = [(0, self.root)]
+        while stack:
+            depth, span = stack.pop()
+            yield depth, span
+            stack.extend((depth + 1, child) for child in reversed(self.children(span)))
+
+    def self_ns(self, span: Span) -> int:
+        """The time of `span` not spent in its children; never negative."""
+        return max(0, span.duration_ns - sum(child.duration_ns for child in self.children(span)))
+
+    @property
+    def depth(self) -> int:
+        """How many calls deep the chain goes: 1 for a root alone."""
+        return 1 + max(depth for depth, _ in self.walk())
+
+    def to_json(self) -> dict[str, Json]:
+        """The chain under stable names, its spans inside."""
+        return {
+            "event": "chain",
+            "trace_id": f"{self.root.trace_id:032x}",
+            "ioc": self.root.ioc,
+            "spans": [span.to_json() for span in self.spans],
+        }
+
+
+def _on_a_circle(parents: dict[int, int | None]) -> set[int]:
+    """The ids that are their own ancestors; each id is looked at once."""
+    circular: set[int] = set()
+    seen: set[int] = set()
+    for start in parents:
+        path: dict[int, int] = {}
+        at: int | None = start
+        while at is not None and at in parents and at not in seen:
+            seen.add(at)
+            path[at] = len(path)
+            at = parents[at]
+        if at is not None and at in path:
+            circular.update(list(path)[path[at] :])
+    return circular
+
+
+Event = Union[PutEvent, Gap, IocEvent, Span, Chain]
+
+
+def value_to_json(value: Value) -> Json:
+    """A value as JSON: NaN and infinities become "NaN", "Infinity", "-Infinity"; tuples become lists.
+
+    Bytes become an object: "hex" holds them all, "text" the long string they spell up to the first NUL when they
+    spell one.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _not_finite(value)
+    if isinstance(value, tuple):
+        return [value_to_json(item) for item in value]
+    if isinstance(value, bytes):
+        text = long_string(value)
+        return {"hex": value.hex()} if text is None else {"hex": value.hex(), "text": text}
+    return value
+
+
+def _not_finite(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
