@@ -46,6 +46,27 @@ class PermissionDenied(KernelError):
         self.args = (operation, errno, capability, self.hint)
 
 
+class ProgramRejected(KernelError):
+    """The verifier (or the BTF checker) refused; ``log`` is what it wrote, ``truncated`` when its start or end is cut.
+
+    :mod:`pybpf.verifier` turns it into a ``VerifierError`` on a Python line.
+    """
+
+    def __init__(self, operation: str, errno: int, log: str, truncated: bool = False) -> None:
+        self.log = log
+        self.truncated = truncated
+        super().__init__(operation, errno, _last_words(log))
+        self.args = (operation, errno, log, truncated)
+
+
+def _last_words(log: str) -> str:
+    """The verifier's reason: the last line of a log that is no statistics."""
+    for line in reversed(log.splitlines()):
+        if line.strip() and not line.startswith(("processed ", "verification time", "stack depth")):
+            return line.strip()
+    return ""
+
+
 class UnsupportedFeature(PybpfError):
     """This kernel (or processor) has not what was asked for.
 

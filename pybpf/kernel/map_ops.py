@@ -1,0 +1,135 @@
+"""The commands of bpf(2) on maps: keys and values are bytes here; :mod:`pybpf.maps` gives them types."""
+
+from __future__ import annotations
+
+import errno
+from typing import Iterator
+
+from pybpf.kernel._ffi import ffi
+from pybpf.kernel.constants import Command, MapFlag, MapType, UpdateFlag
+from pybpf.kernel.fd import OwnedFd
+from pybpf.kernel.memlock import with_memlock
+from pybpf.kernel.syscall import BPF_CAPABILITY, address, bpf, bpf_raw, error_of, object_name
+
+
+def map_create(
+    map_type: MapType,
+    key_size: int,
+    value_size: int,
+    max_entries: int,
+    *,
+    flags: MapFlag | int = 0,
+    name: str = "",
+    btf_fd: OwnedFd | None = None,
+    btf_key_type_id: int = 0,
+    btf_value_type_id: int = 0,
+    map_extra: int = 0,
+) -> OwnedFd:
+    """Create a map; sizes in bytes.
+
+    RINGBUF takes ``max_entries`` as its size in bytes, a power of two and a multiple of the page. Names are kept to
+    what the kernel accepts. Raises :class:`KernelError`: EINVAL for a kind or flag the kernel does not know, E2BIG for
+    sizes beyond its limits.
+    """
+    attr = ffi.new("struct map_create *")
+    attr.map_type = map_type
+    attr.key_size = key_size
+    attr.value_size = value_size
+    attr.max_entries = max_entries
+    attr.map_flags = flags
+    attr.map_name = object_name(name)
+    attr.map_extra = map_extra
+    if btf_fd is not None:
+        attr.btf_fd = btf_fd.fileno()
+        attr.btf_key_type_id = btf_key_type_id
+        attr.btf_value_type_id = btf_value_type_id
+    what = f"map {name}" if name else f"{map_type.name} map"
+    result = with_memlock(lambda: bpf_raw(Command.MAP_CREATE, attr))
+    if result < 0:
+        hint = f"{map_type.name} maps came with Linux {map_type.since}" if -result == errno.EINVAL else ""
+        raise error_of(f"create {what}", -result, BPF_CAPABILITY, hint)
+    return OwnedFd(result, what)
+
+
+def map_lookup(fd: OwnedFd, key: bytes, value_size: int) -> bytes | None:
+    """The value at ``key``, or None; for per-CPU maps ``value_size`` covers all possible CPUs, each rounded up to 8."""
+    value = bytearray(value_size)
+    result = _element(Command.MAP_LOOKUP_ELEM, fd, key, value, 0)
+    if result == -errno.ENOENT:
+        return None
+    _check(result, "look up in", fd)
+    return bytes(value)
+
+
+def map_lookup_and_delete(fd: OwnedFd, key: bytes, value_size: int) -> bytes | None:
+    """Take the value at ``key`` out of a hash map in one step, or None (hash maps: 5.14)."""
+    value = bytearray(value_size)
+    result = _element(Command.MAP_LOOKUP_AND_DELETE_ELEM, fd, key, value, 0)
+    if result == -errno.ENOENT:
+        return None
+    _check(result, "take from", fd)
+    return bytes(value)
+
+
+def map_update(fd: OwnedFd, key: bytes, value: bytes, flags: UpdateFlag = UpdateFlag.ANY) -> None:
+    """Store ``value``; KernelError EEXIST with NOEXIST, ENOENT with EXIST, E2BIG when the map is full."""
+    _check(_element(Command.MAP_UPDATE_ELEM, fd, key, value, flags), "update", fd)
+
+
+def map_delete(fd: OwnedFd, key: bytes) -> bool:
+    """Delete the element; False when there was none."""
+    result = _element(Command.MAP_DELETE_ELEM, fd, key, None, 0)
+    if result == -errno.ENOENT:
+        return False
+    _check(result, "delete from", fd)
+    return True
+
+
+def map_next_key(fd: OwnedFd, key: bytes | None, key_size: int) -> bytes | None:
+    """The key after ``key`` (None: the first), or None at the end; the first again when ``key`` has gone."""
+    following = bytearray(key_size)
+    result = _element(Command.MAP_GET_NEXT_KEY, fd, key, following, 0)
+    if result == -errno.ENOENT:
+        return None
+    _check(result, "walk", fd)
+    return bytes(following)
+
+
+def map_keys(fd: OwnedFd, key_size: int, limit: int) -> Iterator[bytes]:
+    """Walk the keys, ``limit`` at most.
+
+    A key deleted during the walk sends the kernel back to the start; ``limit`` (twice the size of the map will do)
+    keeps such a walk finite.
+    """
+    key = map_next_key(fd, None, key_size)
+    while key is not None and limit > 0:
+        following = map_next_key(fd, key, key_size)
+        yield key
+        key = following
+        limit -= 1
+
+
+def map_freeze(fd: OwnedFd) -> None:
+    """Make the map read-only for user space, for ever (5.2)."""
+    attr = ffi.new("struct map_elem *")
+    attr.map_fd = fd.fileno()
+    bpf(Command.MAP_FREEZE, attr, f"freeze {fd.what}")
+
+
+def _element(
+    command: Command, fd: OwnedFd, key: bytes | None, value: bytes | bytearray | None, flags: int
+) -> int:
+    key_buffer = ffi.from_buffer(key) if key is not None else ffi.NULL
+    value_buffer = ffi.from_buffer(value) if value is not None else ffi.NULL
+    attr = ffi.new("struct map_elem *")
+    attr.map_fd = fd.fileno()
+    attr.key = address(key_buffer)
+    attr.value = address(value_buffer)
+    attr.flags = flags
+    return bpf_raw(command, attr)
+
+
+def _check(result: int, verb: str, fd: OwnedFd) -> None:
+    if result < 0:
+        hint = "the map is full" if -result == errno.E2BIG else ""
+        raise error_of(f"{verb} {fd.what}", -result, BPF_CAPABILITY, hint)
