@@ -215,6 +215,13 @@ class UpdateFlag(_Since):
     EXIST = 2, "3.19"
 
 
+class RingFlag(IntFlag):
+    """Flags of ``bpf_ringbuf_submit``, ``discard`` and ``output`` (5.8): override when the reader is woken."""
+
+    NO_WAKEUP = 1 << 0
+    FORCE_WAKEUP = 1 << 1
+
+
 class ProgramFlag(IntFlag):
     """Flags of PROG_LOAD."""
 

@@ -138,7 +138,7 @@ HEADER = "# ruff: noqa\n# mypy: ignore-errors\n"
 
 def generate(path: str) -> None:
     """Write the generated module to ``path``."""
-    import cffi  # noqa: PLC0415 - needed only to generate, never on the target's start-up path
+    import cffi
 
     ffi = cffi.FFI()
     ffi.cdef(CDEF)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any
 
 from pybpf.kernel._ffi import ffi
 from pybpf.kernel.constants import Command

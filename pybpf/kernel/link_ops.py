@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Sequence
+from collections.abc import Sequence
 
 from pybpf.errors import KernelError
 from pybpf.kernel._ffi import ffi

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-from typing import Iterator
+from collections.abc import Iterator
 
+from pybpf.errors import KernelError
 from pybpf.kernel._ffi import ffi
 from pybpf.kernel.constants import Command, MapFlag, MapType, UpdateFlag
 from pybpf.kernel.fd import OwnedFd
@@ -109,6 +110,68 @@ def map_keys(fd: OwnedFd, key_size: int, limit: int) -> Iterator[bytes]:
         limit -= 1
 
 
+def map_batch(
+    fd: OwnedFd, key_size: int, value_size: int, limit: int, *, take: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
+    """The elements as (key, value) in batches, ``limit`` at most; ``take`` deletes each as it reads it (5.6).
+
+    KernelError with EINVAL (before 5.6) or ENOTSUPP (a kind of map without batches) comes before the first element.
+    """
+    command = Command.MAP_LOOKUP_AND_DELETE_BATCH if take else Command.MAP_LOOKUP_BATCH
+    room = max(1, min(limit, _BATCH_BYTES // (key_size + value_size)))
+    token, following = bytearray(max(4, key_size)), bytearray(max(4, key_size))
+    token_buffer, following_buffer = ffi.from_buffer(token), ffi.from_buffer(following)
+    attr = ffi.new("struct map_batch *")
+    attr.map_fd = fd.fileno()
+    attr.out_batch = address(following_buffer)
+    while limit > 0:
+        keys, values = bytearray(room * key_size), bytearray(room * value_size)
+        keep = ffi.from_buffer(keys), ffi.from_buffer(values)
+        attr.keys, attr.values, attr.count = address(keep[0]), address(keep[1]), room
+        result = bpf_raw(command, attr)
+        if result == -errno.ENOSPC:
+            room *= 2  # one bucket of the hash holds more than a batch
+            continue
+        if result != -errno.ENOENT:
+            _check(result, "take from" if take else "walk", fd)
+        count = min(attr.count, limit)
+        for i in range(count):
+            yield (
+                bytes(keys[i * key_size : (i + 1) * key_size]),
+                bytes(values[i * value_size : (i + 1) * value_size]),
+            )
+        limit -= count
+        if result == -errno.ENOENT:
+            return
+        token[:] = following
+        attr.in_batch = address(token_buffer)
+
+
+_BATCH_BYTES = 1 << 18
+
+
+def map_pairs(fd: OwnedFd, key_size: int, value_size: int, limit: int) -> Iterator[tuple[bytes, bytes]]:
+    """The elements as (key, value): in batches, or key by key on kernels and kinds of maps without batches."""
+    batches = map_batch(fd, key_size, value_size, limit)
+    try:
+        first = next(batches, None)
+    except KernelError as error:
+        if error.errno not in NO_BATCHES:
+            raise
+        for key in map_keys(fd, key_size, limit):
+            value = map_lookup(fd, key, value_size)
+            if value is not None:
+                yield key, value
+        return
+    if first is not None:
+        yield first
+        yield from batches
+
+
+NO_BATCHES = (errno.EINVAL, errno.EOPNOTSUPP, 524)
+"""How kernels say that they, or this kind of map, know no batches; 524 is the kernel's own ENOTSUPP."""
+
+
 def map_freeze(fd: OwnedFd) -> None:
     """Make the map read-only for user space, for ever (5.2)."""
     attr = ffi.new("struct map_elem *")
@@ -116,9 +179,7 @@ def map_freeze(fd: OwnedFd) -> None:
     bpf(Command.MAP_FREEZE, attr, f"freeze {fd.what}")
 
 
-def _element(
-    command: Command, fd: OwnedFd, key: bytes | None, value: bytes | bytearray | None, flags: int
-) -> int:
+def _element(command: Command, fd: OwnedFd, key: bytes | None, value: bytes | bytearray | None, flags: int) -> int:
     key_buffer = ffi.from_buffer(key) if key is not None else ffi.NULL
     value_buffer = ffi.from_buffer(value) if value is not None else ffi.NULL
     attr = ffi.new("struct map_elem *")

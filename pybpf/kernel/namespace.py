@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from enum import IntEnum
-from typing import Iterator
 
 from pybpf.kernel._ffi import ffi
 from pybpf.kernel.fd import OwnedFd

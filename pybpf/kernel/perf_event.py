@@ -124,7 +124,7 @@ def probe_pmu(kind: str) -> int:
         raise UnsupportedFeature(f"perf {kind} events", "4.17", (tried,)) from None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _return_bit(kind: str) -> int:
     """The bit of config that makes a return probe: ``config:0`` in the PMU's format."""
     text = (_DEVICES / kind / "format" / "retprobe").read_text(encoding="ascii")
@@ -132,9 +132,7 @@ def _return_bit(kind: str) -> int:
     return int(match.group(1)) if match else 0
 
 
-def _open_probe(
-    kind: str, target: bytes, offset: int, returns: bool, pid: int | None, ref_ctr_offset: int
-) -> OwnedFd:
+def _open_probe(kind: str, target: bytes, offset: int, returns: bool, pid: int | None, ref_ctr_offset: int) -> OwnedFd:
     pmu = probe_pmu(kind)
     text = ffi.new("char[]", target)
     config = (1 << _return_bit(kind) if returns else 0) | ref_ctr_offset << 32

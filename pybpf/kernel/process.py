@@ -7,7 +7,7 @@ CAP_SYS_PTRACE.
 from __future__ import annotations
 
 import errno
-from typing import Sequence
+from collections.abc import Sequence
 
 from pybpf.errors import KernelError
 from pybpf.kernel._ffi import ffi

@@ -7,8 +7,9 @@ import functools
 import mmap
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
 from pybpf.errors import KernelError, ProgramRejected
 from pybpf.kernel._ffi import ffi
@@ -44,7 +45,7 @@ def prog_load(
     prog_type: ProgramType,
     instructions: bytes,
     *,
-    license: str = "GPL",
+    license: str = "GPL",  # noqa: A002 - the word of the kernel and of its tools
     name: str = "",
     expected_attach_type: AttachType | int = AttachType.NONE,
     btf_fd: OwnedFd | None = None,
@@ -104,7 +105,7 @@ def prog_load(
 
 
 def btf_load(data: bytes) -> OwnedFd:
-    """Give a program's BTF to the kernel (4.18); :class:`ProgramRejected` with the checker's log when it is not valid."""
+    """Give a program's BTF to the kernel (4.18); :class:`ProgramRejected` with the checker's log when it is refused."""
     attr = ffi.new("struct btf_load *")
     keep = ffi.from_buffer(data)
     attr.btf = address(keep)
@@ -208,7 +209,7 @@ def _raise(operation: str, number: int, log: _Log, capability: str) -> None:
     raise error
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _kernel_version_code() -> int:
     """LINUX_VERSION_CODE: kernels before 5.0 refuse a kprobe program that does not name their own version.
 

@@ -37,13 +37,13 @@ def numbers_for(machine: str) -> SyscallNumbers:
         raise UnsupportedFeature(f"processor {machine}", tried=("known: " + ", ".join(_NUMBERS),)) from None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def numbers() -> SyscallNumbers:
     """The system call numbers of this machine."""
     return numbers_for(os.uname().machine)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def libc() -> Any:
     """The C library of this process; errno of a call is in ``ffi.errno``."""
     return ffi.dlopen(None)
