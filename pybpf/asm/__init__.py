@@ -58,6 +58,7 @@ from pybpf.asm.assembler import (
     bind,
     slot_offsets,
 )
+from pybpf.asm.disassembler import disassemble, format_instruction
 from pybpf.asm.encoding import (
     decode,
     encode,
@@ -78,6 +79,7 @@ from pybpf.asm.flow import (
     jump_register,
     may_goto,
 )
+from pybpf.asm.helper_names import helper_name
 from pybpf.asm.instruction import (
     Instruction,
 )
@@ -132,6 +134,17 @@ from pybpf.asm.operands import (
 )
 
 __all__ = [
+    "R0",
+    "R1",
+    "R2",
+    "R3",
+    "R4",
+    "R5",
+    "R6",
+    "R7",
+    "R8",
+    "R9",
+    "R10",
     "AluOp",
     "AsmError",
     "AtomicOp",
@@ -146,17 +159,6 @@ __all__ = [
     "OpCode",
     "Operand",
     "OperandSource",
-    "R0",
-    "R1",
-    "R10",
-    "R2",
-    "R3",
-    "R4",
-    "R5",
-    "R6",
-    "R7",
-    "R8",
-    "R9",
     "Reference",
     "Register",
     "Size",
@@ -181,10 +183,13 @@ __all__ = [
     "call_register",
     "cmpxchg",
     "decode",
+    "disassemble",
     "div",
     "div32",
     "encode",
     "exit_",
+    "format_instruction",
+    "helper_name",
     "jump",
     "jump_if",
     "jump_long",

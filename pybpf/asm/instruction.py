@@ -88,3 +88,9 @@ class Instruction:
         other.__dict__.update(self.__dict__)
         other.__dict__.update(changes)
         return other
+
+    def __str__(self) -> str:
+        # The disassembler needs this class; nothing is printed where speed matters.
+        from pybpf.asm.disassembler import format_instruction
+
+        return format_instruction(self)

@@ -1,6 +1,7 @@
 """The instruction set as a table: every operation, the fields it uses, the kernel that brought it.
 
-RFC 9669 for what is standard, ``instruction-set.rst`` and ``include/uapi/linux/bpf.h`` of Linux 6.18 for the rest. Fields an operation does not use are reserved and have to be zero.
+RFC 9669 for what is standard, ``instruction-set.rst`` and ``include/uapi/linux/bpf.h`` of Linux 6.18 for the
+rest. Fields an operation does not use are reserved and have to be zero.
 """
 
 from __future__ import annotations
