@@ -66,6 +66,8 @@ class Size(IntEnum):
         Raises:
             ValueError: ``size`` is not 1, 2, 4 or 8.
         """
+        if size not in _SIZE_BYTES:
+            raise ValueError(f"memory is accessed 1, 2, 4 or 8 bytes at a time, not {size}")
         return cls(_SIZE_BYTES.index(size) << 3)
 
 
