@@ -264,7 +264,7 @@ class Span:
         return self.start_ns + self.duration_ns
 
     def to_json(self) -> dict[str, Json]:
-        """The span under stable names; ids are hexadecimal strings of 32 and 16 digits, as Zipkin and W3C write them."""
+        """The span under stable names; ids are hexadecimal, 32 and 16 digits, as Zipkin and W3C write them."""
         return {
             "event": "span",
             "trace_id": f"{self.trace_id:032x}",

@@ -1,4 +1,4 @@
-"""Text from the network and from memory: decoded without loss of safety, escaped before it reaches a terminal or log."""
+"""Text from the network and from memory: decoded safely, escaped before it reaches a terminal or a log."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _utc_second(seconds: int) -> str:
 @lru_cache(maxsize=256)
 def _local_second(seconds: int) -> str:
     try:
-        return datetime.fromtimestamp(seconds).strftime("%H:%M:%S")
+        return datetime.fromtimestamp(seconds, timezone.utc).astimezone().strftime("%H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return f"@{seconds}"
 

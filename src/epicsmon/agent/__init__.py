@@ -1,0 +1,1 @@
+"""Between sources and sinks: filters, bounded queues, counting."""
