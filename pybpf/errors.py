@@ -59,12 +59,18 @@ class ProgramRejected(KernelError):
         self.args = (operation, errno, log, truncated)
 
 
+_NO_REASON = ("processed ", "verification time", "stack depth", "cur state:", "old state:")
+
+
 def _last_words(log: str) -> str:
-    """The verifier's reason: the last line of a log that is no statistics."""
-    for line in reversed(log.splitlines()):
-        if line.strip() and not line.startswith(("processed ", "verification time", "stack depth")):
-            return line.strip()
-    return ""
+    """The verifier's reason: the title of its report (7.3), else the last line of the log that is no statistics."""
+    last = ""
+    for line in log.splitlines():
+        if line.startswith("Verification failed: "):
+            return line
+        if line.strip() and not line.startswith(_NO_REASON):
+            last = line.strip()
+    return last
 
 
 class UnsupportedFeature(PybpfError):

@@ -1,4 +1,4 @@
-"""Types of the generated cffi module, as far as this package uses it."""
+# The generated cffi module, as far as this package uses it.
 
 from typing import Any
 

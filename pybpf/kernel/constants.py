@@ -7,6 +7,10 @@ Names are the kernel's without the prefix (``BPF_MAP_TYPE_HASH`` is ``MapType.HA
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class _Since(IntEnum):
@@ -14,7 +18,7 @@ class _Since(IntEnum):
 
     since: str
 
-    def __new__(cls, value: int, since: str = "") -> _Since:
+    def __new__(cls, value: int, since: str = "") -> Self:
         member = int.__new__(cls, value)
         member._value_ = value
         member.since = since

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from pybpf.errors import PybpfError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class FdClosed(PybpfError):
@@ -41,6 +45,7 @@ class OwnedFd:
 
     @property
     def closed(self) -> bool:
+        """True when ``close()`` or ``detach()`` has run."""
         return self._fd < 0
 
     def close(self) -> None:
@@ -55,7 +60,7 @@ class OwnedFd:
         self._fd = -1
         return fd
 
-    def __enter__(self) -> OwnedFd:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

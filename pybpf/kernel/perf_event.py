@@ -89,7 +89,7 @@ def open_tracepoint(identifier: int, *, pid: int | None = None) -> OwnedFd:
 
 
 def open_bpf_output(cpu: int, *, wakeup_events: int = 1) -> OwnedFd:
-    """The event that carries ``bpf_perf_event_output`` of one CPU (4.4); it notifies every ``wakeup_events`` records."""
+    """The event that carries ``bpf_perf_event_output`` of one CPU (4.4); it wakes every ``wakeup_events`` records."""
     attr = event_attr(
         PerfType.SOFTWARE,
         PerfSoftware.BPF_OUTPUT,
