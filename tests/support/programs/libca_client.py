@@ -43,10 +43,9 @@ def obey(pvs: dict[str, epics.PV], order: dict[str, Any]) -> dict[str, Any]:
     if what == "put_raw":
         # ca_array_put as a C program calls it: any DBR type with any count, in host byte order.
         pv, data = channel(pvs, name), base64.b64decode(order["data"])
-        put = epics.ca.libca.ca_array_put
-        put.argtypes = [ctypes.c_long, ctypes.c_ulong, epics.dbr.chid_t, ctypes.c_char_p]
+        chid = ctypes.c_void_p(getattr(pv.chid, "value", pv.chid))
         before = time.time_ns()
-        status = put(order["type"], order["count"], epics.dbr.chid_t(pv.chid), data)
+        status = epics.ca.libca.ca_array_put(ctypes.c_long(order["type"]), ctypes.c_ulong(order["count"]), chid, data)
         epics.ca.flush_io()
         return {"before_ns": before, "after_ns": time.time_ns(), "status": status}
     if what == "burst":
