@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import struct
 import sys
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Struct(metaclass=_StructMeta):
         scope.update(_enclosing_locals())
         fields = list(cls.FIELDS)
         offset, align = cls.SIZE, cls.ALIGN
-        for name, annotation in cls.__dict__.get("__annotations__", {}).items():
+        for name, annotation in _own_annotations(cls).items():
             if _is_class_variable(annotation):
                 continue
             kind = _field_type(cls, name, annotation, scope)
@@ -143,10 +144,8 @@ class _Codec:
         self._converted = [
             (field.name, field.type)
             for field in fields
-            if not isinstance(field.type, Scalar)
-            and not _is_bytes(field.type)
-            or isinstance(field.type, Scalar)
-            and field.type.swapped
+            if (not isinstance(field.type, Scalar) and not _is_bytes(field.type))
+            or (isinstance(field.type, Scalar) and field.type.swapped)
         ]
         parts, position = ["="], 0
         for field in fields:
@@ -165,6 +164,12 @@ class _Codec:
         for name, kind in self._converted:
             values[name] = unpack(kind, values[name])
         return values
+
+
+def _own_annotations(cls: type) -> dict[str, Any]:
+    if hasattr(inspect, "get_annotations"):  # since 3.10
+        return dict(inspect.get_annotations(cls))
+    return dict(vars(cls).get("__annotations__", {}))
 
 
 def _is_bytes(kind: BpfType) -> bool:
