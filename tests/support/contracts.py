@@ -1,0 +1,144 @@
+"""Who may import whom: the dependency direction of the design, as a table and a reader of import statements.
+
+    cli -> agent -> {puts, trace, insight, sinks, store} -> {ca, pva, capture, ioc} -> pybpf
+
+``programs/`` imports only pybpf; pybpf imports nothing of epicsmon. Inside pybpf:
+errors, types <- asm, kernel <- btf, elf, maps <- verifier, lang, links <- object.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+# Lowest first. A room may import rooms of lower layers and of its own layer, as long as no circle arises.
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"pybpf.errors", "pybpf.types"}),
+    frozenset({"pybpf.asm", "pybpf.kernel"}),
+    frozenset({"pybpf.btf", "pybpf.elf", "pybpf.maps", "pybpf.ringbuf", "pybpf.perfbuf"}),
+    frozenset({"pybpf.verifier", "pybpf.verifier_log", "pybpf.lang", "pybpf.links"}),
+    frozenset({"pybpf.program", "pybpf.object", "pybpf.vm"}),
+    frozenset({"pybpf"}),
+    frozenset({"epicsmon.programs"}),
+    frozenset({"epicsmon.events", "epicsmon.text", "epicsmon.counters"}),
+    frozenset({"epicsmon.ca", "epicsmon.pva", "epicsmon.capture", "epicsmon.ioc"}),
+    frozenset({"epicsmon.puts", "epicsmon.trace", "epicsmon.insight", "epicsmon.sinks", "epicsmon.store"}),
+    frozenset({"epicsmon.agent"}),
+    frozenset({"epicsmon.demo", "epicsmon.web"}),
+    frozenset({"epicsmon.cli"}),
+    frozenset({"epicsmon"}),
+)
+
+# Rooms that may see less than their layer allows: protocols are pure functions on bytes, programs speak to the kernel only.
+ONLY: dict[str, frozenset[str]] = {
+    "epicsmon.programs": frozenset({"pybpf", *(room for layer in LAYERS[:5] for room in layer)}),
+    "epicsmon.ca": frozenset({"epicsmon.events", "epicsmon.text"}),
+    "epicsmon.pva": frozenset({"epicsmon.events", "epicsmon.text"}),
+    "epicsmon.events": frozenset({"epicsmon.text"}),
+    "epicsmon.text": frozenset(),
+    "epicsmon.web": frozenset({"epicsmon.events", "epicsmon.text", "epicsmon.store"}),
+}
+
+# Where the modules of each import package stand in the repository.
+FOLDERS = {"pybpf": "pybpf", "epicsmon": "src/epicsmon", "epicsmon.programs": "programs"}
+
+
+@dataclass(frozen=True, order=True)
+class Import:
+    """One import statement: the room it stands in, the room it reaches for, and where."""
+
+    room: str
+    target: str
+    place: str
+
+
+def layer_of(room: str) -> int:
+    """Return the layer of a room; KeyError says that the room is not in the table yet."""
+    for number, layer in enumerate(LAYERS):
+        if room in layer:
+            return number
+    raise KeyError(f"{room} has no layer: add it to LAYERS in {Path(__file__).name}")
+
+
+def room_of(module: str) -> str:
+    """Return the room of a dotted module: the package's second level ("pybpf.asm.encode" -> "pybpf.asm")."""
+    return ".".join(module.split(".")[:2])
+
+
+def all_imports(root: Path = ROOT) -> list[Import]:
+    """Return the imports between different rooms, those inside functions and TYPE_CHECKING included."""
+    found = []
+    for package, folder in FOLDERS.items():
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = [p for p in path.relative_to(root / folder).with_suffix("").parts if p != "__init__"]
+            module = ".".join([package, *parts])
+            is_package = path.name == "__init__.py"
+            for target, line in imports_of(path.read_text(), module, is_package=is_package):
+                room = room_of(target) if is_module(target, root) else room_of(target).rpartition(".")[0]
+                if room != room_of(module):
+                    found.append(Import(room_of(module), room, f"{path.relative_to(root)}:{line}"))
+    return found
+
+
+def is_module(name: str, root: Path = ROOT) -> bool:
+    """Whether the first two levels of ``name`` are a package or module of ours, not a name re-exported by its parent."""
+    package, _, rest = room_of(name).partition(".")
+    if not rest or room_of(name) in FOLDERS:
+        return True
+    path = root / FOLDERS[package] / rest
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+def imports_of(source: str, module: str, *, is_package: bool = False) -> Iterator[tuple[str, int]]:
+    """Yield (module imported, line) for each import of one of our packages in ``source``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = module.split(".")[: None if is_package and node.level == 1 else -(node.level - is_package)]
+                base = ".".join([*above, base]).rstrip(".")
+            # `from epicsmon import events` reaches for epicsmon.events, not for the package's own names.
+            names = [f"{base}.{alias.name}" if base in ("pybpf", "epicsmon") else base for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] in ("pybpf", "epicsmon"):
+                yield name, node.lineno
+
+
+def broken(imports: list[Import]) -> list[str]:
+    """Return a sentence for each import against the direction, and for each circle between rooms."""
+    complaints = []
+    for item in imports:
+        allowed = ONLY.get(item.room)
+        if allowed is not None and item.target not in allowed:
+            complaints.append(f"{item.place}: {item.room} may not import {item.target}; it may: {', '.join(sorted(allowed))}")
+        elif layer_of(item.target) > layer_of(item.room):
+            complaints.append(f"{item.place}: {item.room} imports {item.target}, which stands above it")
+    return complaints + [f"a circle: {' -> '.join(circle)}" for circle in circles(imports)]
+
+
+def circles(imports: list[Import]) -> list[list[str]]:
+    """Return the circles among rooms (each once, starting at its alphabetically first room)."""
+    graph: dict[str, set[str]] = {}
+    for item in imports:
+        graph.setdefault(item.room, set()).add(item.target)
+    found = []
+    for start in sorted(graph):
+        stack = [[start]]
+        seen = set()
+        while stack:
+            path = stack.pop()
+            for target in sorted(graph.get(path[-1], ())):
+                if target == start:
+                    found.append([*path, start])
+                elif target > start and target not in seen:
+                    seen.add(target)
+                    stack.append([*path, target])
+    return found
