@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
+from epicsmon.events import Event
 from epicsmon.sinks.base import SinkClosed, SinkError
 from epicsmon.sinks.jsonl import JsonLinesSink
 from epicsmon.sinks.text import TextSink
@@ -20,7 +21,7 @@ from tests.support.events import chain, gap, ioc_event, put, puts, span
 def test_one_json_object_a_line_for_every_kind_of_event() -> None:
     stream = io.StringIO()
     sink = JsonLinesSink(stream)
-    events = [put(), gap(), ioc_event(), chain(), span()]
+    events: list[Event] = [put(), gap(), ioc_event(), chain(), span()]
     assert all(map(sink.takes, events))
     sink.write(events)
     lines = stream.getvalue().splitlines()
@@ -62,7 +63,8 @@ def test_a_full_disk_is_an_error_that_is_counted() -> None:
 
 def test_a_trace_file_has_one_span_a_line_and_the_gaps(tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
-    for events in ([chain(1), gap()], [chain(2)]):
+    batches: tuple[list[Event], ...] = ([chain(1), gap()], [chain(2)])
+    for events in batches:
         sink = TraceFileSink(path)
         sink.open()
         sink.write(events)

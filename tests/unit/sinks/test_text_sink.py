@@ -92,7 +92,7 @@ def test_colour_only_when_asked_for() -> None:
 
 
 class Terminal(io.StringIO):
-    encoding = "UTF-8"  # type: ignore[assignment]
+    encoding = "UTF-8"
 
     def isatty(self) -> bool:
         return True

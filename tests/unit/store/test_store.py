@@ -145,9 +145,9 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
         other.execute("CREATE TABLE theirs (x)")
     other.close()
     before = path.read_bytes()
-    for open_it in (lambda: connect(path, create=True), lambda: connect(path)):
+    for create in (True, False):
         with pytest.raises(StoreError, match="is no store of epicsmon"):
-            open_it()
+            connect(path, create=create)
     with pytest.raises(SinkError, match="is no store of epicsmon"):
         StoreSink(path).open()
     assert path.read_bytes() == before
