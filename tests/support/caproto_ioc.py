@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.support.clients import PROGRAMS
@@ -48,5 +47,5 @@ class CaprotoIoc:
     def __enter__(self) -> CaprotoIoc:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.stop()

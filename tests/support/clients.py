@@ -1,6 +1,6 @@
 """Real Channel Access clients, each a process of its own: libca (through pyepics) and caproto.
 
-What they report about themselves (user, host, the ports of their circuits) is the truth that put events are compared with.
+What they report about themselves (user, host, the ports of their circuits) is the truth to compare put events with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.support.epics import EpicsLibraries
@@ -104,7 +103,7 @@ class CaClient:
     def __enter__(self) -> CaClient:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.stop()
 
 

@@ -33,7 +33,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"epicsmon"}),
 )
 
-# Rooms that may see less than their layer allows: protocols are pure functions on bytes, programs speak to the kernel only.
+# Rooms that may see less than their layer allows: protocols are pure functions on bytes, programs know only pybpf.
 ONLY: dict[str, frozenset[str]] = {
     "epicsmon.programs": frozenset({"pybpf", *(room for layer in LAYERS[:5] for room in layer)}),
     "epicsmon.ca": frozenset({"epicsmon.events", "epicsmon.text"}),
@@ -85,7 +85,7 @@ def all_imports(root: Path = ROOT) -> list[Import]:
 
 
 def is_module(name: str, root: Path = ROOT) -> bool:
-    """Whether the first two levels of ``name`` are a package or module of ours, not a name re-exported by its parent."""
+    """Whether the first two levels of ``name`` are a module of ours, not a name that the package re-exports."""
     package, _, rest = room_of(name).partition(".")
     if not rest or room_of(name) in FOLDERS:
         return True
@@ -101,10 +101,12 @@ def imports_of(source: str, module: str, *, is_package: bool = False) -> Iterato
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                above = module.split(".")[: None if is_package and node.level == 1 else -(node.level - is_package)]
+                parts = module.split(".")
+                above = parts[: len(parts) - node.level + is_package]
                 base = ".".join([*above, base]).rstrip(".")
             # `from epicsmon import events` reaches for epicsmon.events, not for the package's own names.
-            names = [f"{base}.{alias.name}" if base in ("pybpf", "epicsmon") else base for alias in node.names]
+            within = base in ("pybpf", "epicsmon")
+            names = [f"{base}.{alias.name}" if within else base for alias in node.names]
         else:
             continue
         for name in names:
@@ -118,7 +120,8 @@ def broken(imports: list[Import]) -> list[str]:
     for item in imports:
         allowed = ONLY.get(item.room)
         if allowed is not None and item.target not in allowed:
-            complaints.append(f"{item.place}: {item.room} may not import {item.target}; it may: {', '.join(sorted(allowed))}")
+            may = ", ".join(sorted(allowed)) or "nothing of ours"
+            complaints.append(f"{item.place}: {item.room} may not import {item.target}; it may: {may}")
         elif layer_of(item.target) > layer_of(item.room):
             complaints.append(f"{item.place}: {item.room} imports {item.target}, which stands above it")
     return complaints + [f"a circle: {' -> '.join(circle)}" for circle in circles(imports)]

@@ -13,7 +13,6 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from epicsmon.demo import softioc
 from tests.support.cache import cache_folder
@@ -74,7 +73,7 @@ def fetch_base(version: str) -> Path:
     partial.mkdir(parents=True)
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", *with_python]
-        + [arg for tag in ("manylinux1", "manylinux2010", "manylinux2014") for arg in ("--platform", f"{tag}_x86_64")]
+        + [f"--platform={tag}_x86_64" for tag in ("manylinux1", "manylinux2010", "manylinux2014")]
         + ["--dest", str(partial), f"epicscorelibs=={version}"],
         check=True,
     )
@@ -90,7 +89,7 @@ def fetch_base(version: str) -> Path:
 
 
 class RealIoc:
-    """A soft IOC process: loopback only, its own port, in the network namespace of the calling thread. A context manager.
+    """A soft IOC process on loopback, its own port, in the network namespace of the calling thread. A context manager.
 
     ``shell`` asks the IOC itself (dbl, dbpr, casr, dbpf, ...): the truth that tests compare with.
     """
@@ -141,7 +140,7 @@ class RealIoc:
         return self.shell("dbl").split()
 
     def get(self, field: str) -> str:
-        """Return the value that ``dbgf`` prints for ``field``: its text without the DBF type, integers in decimal only."""
+        """Return the value that ``dbgf`` prints for ``field``: text without the DBF type, integers in decimal only."""
         return self.shell(f"dbgf {field}").partition(":")[2].partition(" = 0x")[0].strip()
 
     def put(self, field: str, value: str) -> None:
@@ -159,7 +158,7 @@ class RealIoc:
     def __enter__(self) -> RealIoc:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.stop()
 
 

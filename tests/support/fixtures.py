@@ -52,7 +52,7 @@ def epics_libraries(tmp_path: Path) -> Callable[..., EpicsLibraries]:
 
 @pytest.fixture
 def make_ioc(tmp_path: Path, netns: NetworkNamespace) -> Iterator[Callable[..., RealIoc]]:
-    """Factory of IOCs in the test's namespace: ``make_ioc(records, **RealIoc's keywords)``; all are ended afterwards."""
+    """Factory of IOCs in the test's namespace: ``make_ioc(records, **options of RealIoc)``; all end with the test."""
     require("epics")
     with ExitStack() as stack:
         count = 0
@@ -98,7 +98,7 @@ def caproto_ioc(tmp_path: Path, netns: NetworkNamespace) -> Iterator[CaprotoIoc]
 
 @pytest.fixture(scope="session")
 def zipkin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZipkinServer]:
-    """One Zipkin server for all tests, in its own namespace: ``with zipkin.entered(): ...`` to report to it or ask it."""
+    """One Zipkin server for all tests, in its own namespace: enter it (``zipkin.entered()``) to report or to ask."""
     require("netns", "zipkin")
     with NetworkNamespace() as namespace, ZipkinServer(
         tmp_path_factory.mktemp("zipkin") / "server.log", netns=namespace
@@ -108,7 +108,7 @@ def zipkin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZipkinServer]:
 
 @pytest.fixture
 def base_version(request: pytest.FixtureRequest) -> str:
-    """For indirect parametrisation with BASE_VERSIONS: fetched, or the test is skipped. List it before netns fixtures."""
+    """For indirect parametrisation with BASE_VERSIONS: fetched, or the test is skipped. List it before make_ioc."""
     require("epics")
     try:
         fetch_base(request.param)

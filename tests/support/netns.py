@@ -1,7 +1,7 @@
 """Network namespaces for tests: loopback up, nothing else in it, no name, gone with its last descriptor.
 
-Capture tests see every packet of their namespace, so each has one of its own. Made with unshare(2) in a thread that ends
-at once: the tests' own thread never leaves its namespace unless it asks to, and iproute2 is not needed.
+Capture tests see every packet of their namespace, so each has one of its own. Made with unshare(2) in a thread that
+ends at once: the tests' own thread never leaves its namespace unless it asks to, and iproute2 is not needed.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import queue
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,12 +20,14 @@ class ProcessFailed(AssertionError):
 
 
 class LineProcess:
-    """A child whose stdout is read line by line with a time limit. Ends when its stdin is closed, at the latest by SIGKILL.
+    """A child whose stdout is read line by line with a time limit. Ends when its stdin is closed, at last by SIGKILL.
 
     setpriv's --pdeathsig takes it down even if the test run itself is killed.
     """
 
-    def __init__(self, arguments: Sequence[str | Path], *, env: Mapping[str, str], log: Path, cwd: Path | None = None) -> None:
+    def __init__(
+        self, arguments: Sequence[str | Path], *, env: Mapping[str, str], log: Path, cwd: Path | None = None
+    ) -> None:
         self.arguments = [str(a) for a in arguments]
         self.log = log
         with log.open("wb") as stderr:
@@ -78,14 +81,14 @@ class LineProcess:
 
     def read_until(self, last: str, timeout: float = 20.0) -> list[str]:
         """Return the lines before the one that equals ``last``."""
-        lines = []
+        lines: list[str] = []
         while (line := self.read_line(timeout)) != last:
             lines.append(line)
         return lines
 
     def drain(self) -> list[str]:
         """Return the lines that have already arrived, without waiting."""
-        lines = []
+        lines: list[str] = []
         while True:
             try:
                 line = self._lines.get_nowait()
@@ -100,10 +103,8 @@ class LineProcess:
         """Close stdin, wait ``grace`` seconds for the end, then kill; return the exit status."""
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
-        try:
+        with suppress(BrokenPipeError):
             self._popen.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             status = self._popen.wait(grace)
         except subprocess.TimeoutExpired:

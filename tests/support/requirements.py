@@ -107,6 +107,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "epics": _epics,
     "zipkin": _zipkin,
     "bpftool": _program("bpftool", "bpftool"),
+    "objdump": _program("objdump", "binutils"),
     "gcc": _program("gcc", "gcc"),
     "clang": _program("clang", "clang"),
 }

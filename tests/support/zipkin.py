@@ -11,13 +11,14 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.support.cache import cache_folder
 from tests.support.netns import NetworkNamespace, free_port
 
 VERSION = "3.4.4"
+# A test server that is hardly ever busy: small, quick to start.
+JVM_OPTIONS = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 class ZipkinFailed(RuntimeError):
@@ -69,9 +70,7 @@ class ZipkinServer:
             self.port = free_port()
             with log.open("wb") as output:
                 self._process = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "KILL", "--"]
-                    # One C1-compiled, serial-GC JVM of bounded size: a test server, not a busy one.
-                    + ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar", str(jar)],
+                    ["setpriv", "--pdeathsig", "KILL", "--", "java", *JVM_OPTIONS, "-jar", str(jar)],
                     env={**os.environ, "QUERY_PORT": str(self.port), "STORAGE_TYPE": "mem", "QUERY_TIMEOUT": "30s"},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -152,5 +151,5 @@ class ZipkinServer:
     def __enter__(self) -> ZipkinServer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.stop()

@@ -1,8 +1,8 @@
 """A soft IOC on the libraries of epicscorelibs, driven through ctypes: no build, no EPICS installation.
 
-Run as a file (``python softioc.py -d x.db``): it prints one READY line when iocInit has returned, then obeys one IOC shell
-command per line of stdin and ends each answer with an end line, so that another program can ask dbl, dbpr, casr. End of
-stdin ends the IOC. This module imports nothing of epicsmon: the process under observation stays free of the observer.
+Run as a file (``python softioc.py -d x.db``): it prints one READY line when iocInit has returned, then obeys one IOC
+shell command per line of stdin and ends each answer with an end line, so that another program can ask dbl, dbpr, casr.
+End of stdin ends the IOC. This module imports nothing of epicsmon: the observed process stays free of the observer.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class Client:
             return {}
         if what == "get":
             data = self.channel(name).read(timeout=TIMEOUT).data
-            values = [v.decode("latin-1") if isinstance(v, bytes) else v for v in (x.item() if hasattr(x, "item") else x for x in data)]
+            items = data.tolist() if hasattr(data, "tolist") else data
+            values = [item.decode("latin-1") if isinstance(item, bytes) else item for item in items]
             return {"value": values[0] if len(values) == 1 else values}
         if what == "put":
             pv, before = self.channel(name), time.time_ns()

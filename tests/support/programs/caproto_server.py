@@ -27,7 +27,7 @@ def announcing(kind: type, name: str, **arguments: Any) -> Any:
 
 def database(prefix: str) -> dict[str, Any]:
     """Return one channel of each kind a test may put to."""
-    kinds = {
+    kinds: dict[str, tuple[type, dict[str, Any]]] = {
         "int": (ChannelInteger, {"value": 0}),
         "double": (ChannelDouble, {"value": 0.0}),
         "string": (ChannelString, {"value": "", "string_encoding": "latin-1"}),
