@@ -34,10 +34,10 @@ class ProcessCheck:
 def check_process(pid: int, proc: Path = _PROC) -> ProcessCheck:
     """Whether a return probe may be set in the process; every thread is asked.
 
-    A return probe ends in a system call of its own (``uretprobe``, Linux 6.11, commit ff474a78cef5), for which a seccomp
-    filter that does not know it kills the process; later kernels let it pass, but which do is not for a version number
-    to tell. A shadow stack (CET, ``x86_Thread_features: shstk``) notices a changed return address; from 6.11 on (commit
-    1713b63a07a2) it is changed there too. In both cases: entry probes only.
+    A return probe ends in a system call of its own (``uretprobe``, Linux 6.11, commit ff474a78cef5), for which a
+    seccomp filter that does not know it kills the process; later kernels let it pass, but which do is not for a version
+    number to tell. A shadow stack (CET, ``x86_Thread_features: shstk``) notices a changed return address; from 6.11 on
+    (commit 1713b63a07a2) it is changed there too. In both cases: entry probes only.
 
     Raises:
         ProcessGone: no such process.

@@ -122,6 +122,8 @@ class _HashLookup:
             self._table = _DynamicTable(elf, tags["DT_SYMTAB"], tags["DT_STRTAB"])
             if "DT_GNU_HASH" in tags:
                 self._gnu = GNUHashTable(elf, tags["DT_GNU_HASH"], self._table)
+                filter_size = self._gnu.params["bloom_size"] * (elf.elfclass // 8)
+                self._gnu_chain = tags["DT_GNU_HASH"] + 16 + filter_size + 4 * self._gnu.params["nbuckets"]
             elif "DT_HASH" in tags:
                 self._sysv = ELFHashTable(elf, tags["DT_HASH"], None, self._table)
         hashed = self._gnu is not None or self._sysv is not None
@@ -130,16 +132,35 @@ class _HashLookup:
     def find(self, name: str) -> Symbol | None:
         if self._dynsym is not None:
             return next(_scan(self._elf, self._dynsym, name, exported=True), None)
-        if self._gnu is not None:
-            # An image that exports nothing has a table without buckets or without a filter.
-            empty = not self._gnu.params["nbuckets"] or not self._gnu.params["bloom_size"]
-            entry = None if empty else self._gnu.get_symbol(name)
-        else:
-            entry = self._find_sysv(name)
+        entry = self._find_gnu(name) if self._gnu is not None else self._find_sysv(name)
         if entry is None or entry["st_shndx"] == "SHN_UNDEF":
             return None
         kind = _KINDS.get(entry["st_info"]["type"], SymbolKind.OTHER)
         return Symbol(name, entry["st_value"], entry["st_size"], kind, exported=True)
+
+    def _find_gnu(self, name: str) -> ElfToolsSymbol | None:
+        """One chain of DT_GNU_HASH.
+
+        Not by pyelftools' get_symbol: it loses its place in the chain at a name whose hash differs in the lowest bit.
+        """
+        assert self._gnu is not None
+        buckets, first = self._gnu.params["buckets"], self._gnu.params["symoffset"]
+        wanted = self._gnu.gnu_hash(name)
+        index = buckets[wanted % len(buckets)] if buckets else 0
+        if index < max(first, 1):
+            return None
+        word = struct.Struct("<I" if self._elf.little_endian else ">I")
+        chain = self._gnu_chain + (index - first) * word.size
+        while True:
+            # At the end of the file this is struct.error: the chain is bounded whatever it holds.
+            (value,) = word.unpack(read_range(self._elf, chain, word.size))
+            if value | 1 == wanted | 1:
+                symbol = self._table.get_symbol(index)
+                if symbol.name == name:
+                    return symbol
+            if value & 1:
+                return None
+            index, chain = index + 1, chain + word.size
 
     def _find_sysv(self, name: str) -> ElfToolsSymbol | None:
         """One chain of DT_HASH. Bounded: in a damaged file a chain may run in a circle."""
