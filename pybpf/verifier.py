@@ -23,7 +23,10 @@ _ADVICE = (
         "make it shorter, or its loops; the verifier walks each path",
     ),
     (r"invalid access to packet", "compare the offset with the packet's length before this access"),
-    (r"invalid access to map value", "compare the index with the array's length before this access"),
+    (
+        r"invalid access to map value|unbounded min value|unbounded memory access",
+        "compare the index with the array's length before this access, or mask it: table[i & 7]",
+    ),
     (
         r"combined stack size|stack depth|invalid (?:indirect )?(?:read|write|access).* stack",
         "programs have 512 bytes of stack: keep large data in a map",

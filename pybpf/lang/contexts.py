@@ -17,6 +17,7 @@ class ContextType:
     attributes: dict[str, tuple[int, int]] = field(default_factory=dict)
     arguments: tuple[int, ...] = ()
     """Offsets of the integer arguments of a probed function, first to last."""
+    methods: tuple[str, ...] = ()
 
 
 # struct pt_regs of arch/x86/include/asm/ptrace.h: r15 at 0 up to ss at 160
@@ -24,12 +25,14 @@ _X86_64 = ContextType(
     "Registers",
     {"return_value": (80, 8), "instruction_pointer": (128, 8), "stack_pointer": (152, 8), "frame_pointer": (32, 8)},
     (112, 104, 96, 88, 72, 64),
+    ("argument",),
 )
 # struct user_pt_regs of arch/arm64/include/uapi/asm/ptrace.h: x0..x30, sp, pc
 _AARCH64 = ContextType(
     "Registers",
     {"return_value": (0, 8), "instruction_pointer": (256, 8), "stack_pointer": (248, 8), "frame_pointer": (232, 8)},
     tuple(8 * index for index in range(8)),
+    ("argument",),
 )
 # struct __sk_buff of include/uapi/linux/bpf.h
 _SK_BUFF = ContextType(
@@ -53,6 +56,7 @@ _SK_BUFF = ContextType(
             )
         )
     },
+    methods=("u8", "u16", "u32"),
 )
 
 

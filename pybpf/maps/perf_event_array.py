@@ -32,7 +32,7 @@ class PerfEventArray(Map):
         self.wakeup_events = wakeup_events
         self._consumer: PerfConsumer | None = None
 
-    def output(self, ctx: object, value: object) -> int:
+    def output(self, ctx: object, value: object, size: int | None = None) -> int:
         """In a program: copy a record to this CPU's ring; 0, or a negative error number when it is full."""
         raise self._only_in_programs("output")
 

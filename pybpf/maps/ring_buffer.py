@@ -45,8 +45,8 @@ class RingBuffer(Map):
         """In a program: give a reserved slot back unread; its space is free once the reader has passed it."""
         raise self._only_in_programs("discard")
 
-    def output(self, value: object, flags: RingFlag | int = 0) -> int:
-        """In a program: copy a finished record into the ring; 0, or a negative error number when it is full."""
+    def output(self, value: object, size: int | None = None, flags: RingFlag | int = 0) -> int:
+        """In a program: copy a finished record (or its first ``size`` bytes) into the ring; negative when it is full."""
         raise self._only_in_programs("output")
 
     def poll(self, timeout_s: float | None = None) -> bool:

@@ -110,28 +110,18 @@ def _method(lo: Lowering, node: ast.Call, method: Method) -> Value:
 
 
 def _context_method(lo: Lowering, node: ast.Call, context: Context, name: str) -> Value:
-    kind = context.type
-    if name == "argument" and kind.arguments:
+    if name == "argument":
+        offsets = context.type.arguments
         index = expressions.integer(lo, _single(lo, node))
-        if not isinstance(index, Static) or not 0 <= index.value < len(kind.arguments):
-            lo.error(node, f"an argument's index is a constant from 0 to {len(kind.arguments) - 1}")
+        if not isinstance(index, Static) or not 0 <= index.value < len(offsets):
+            lo.error(node, f"an argument's index is a constant from 0 to {len(offsets) - 1}")
         register = lo.register(f"argument{index.value}")
-        lo.emit(ir.Load(register, [context.register], offset=kind.arguments[index.value], size=8))
+        lo.emit(ir.Load(register, [context.register], offset=offsets[index.value], size=8))
         return Number(register, U64)
-    if name in ("u8", "u16", "u32") and kind.name == "SkBuff":
-        offset = expressions.integer(lo, _single(lo, node))
-        register = lo.register(name)
-        lo.emit(ir.PacketLoad(register, [memory.operand(offset), context.register], size=int(name[1:]) // 8))
-        return Number(register, U64)
-    lo.error(
-        node,
-        f"{kind.name} has no attribute {name!r}",
-        hint="it has " + ", ".join([*kind.attributes, *_methods(kind.name)]),
-    )
-
-
-def _methods(kind: str) -> tuple[str, ...]:
-    return {"Registers": ("argument()",), "SkBuff": ("u8()", "u16()", "u32()")}.get(kind, ())
+    offset = expressions.integer(lo, _single(lo, node))
+    register = lo.register(name)
+    lo.emit(ir.PacketLoad(register, [memory.operand(offset), context.register], size=int(name[1:]) // 8))
+    return Number(register, U64)
 
 
 def _kernel(lo: Lowering, node: ast.Call, function: Callable[..., Any], kernel: KernelCall) -> Value:

@@ -91,6 +91,9 @@ def _static_attribute(lo: Lowering, node: ast.Attribute, value: Any) -> Value:
 def _context_attribute(lo: Lowering, node: ast.Attribute, context: Context) -> Value:
     place = context.type.attributes.get(node.attr)
     if place is None:
+        if node.attr not in context.type.methods:
+            names = [*context.type.attributes, *(f"{name}()" for name in context.type.methods)]
+            lo.error(node, f"{context.type.name} has no attribute {node.attr!r}", hint="it has " + ", ".join(names))
         return Method(context, node.attr)
     register = lo.register(node.attr)
     lo.emit(ir.Load(register, [context.register], offset=place[0], size=place[1]))

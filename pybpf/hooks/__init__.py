@@ -1,0 +1,1 @@
+"""Hooks: where programs run. One decorator each."""
