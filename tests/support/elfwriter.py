@@ -133,7 +133,7 @@ def write_elf(
     assert end <= CODE_OFFSET, "too many symbols for the room before the code"
     note_at, dynamic_at = places["note"][0], places["dynamic"][0]
     programs = (
-        formats.segment(order, 1, 4, 0, 0, end)
+        formats.segment(order, 1, 6, 0, 0, end)  # writable: glibc before 2.35 relocates the dynamic table in place
         + formats.segment(order, 1, 5, CODE_OFFSET, CODE_ADDRESS, len(code))
         + formats.segment(order, 2, 6, dynamic_at, dynamic_at, len(places["dynamic"][1]))
         + formats.segment(order, 4, 4, note_at, note_at, len(note))
