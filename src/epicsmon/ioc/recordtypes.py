@@ -146,8 +146,10 @@ def read_record_types(view: MemoryView, pdbbase: int) -> RecordTypes:
     registered = [node for node in nodes if view.unpack(layout.RECORD_TYPE, node)[-1] != 0]
     if not registered:
         raise DatabaseNotLoaded("no record type is registered yet")
-    reader = _Reader(view, _numbering(view, registered[0]))
-    return reader.record_types(registered)
+    types = _Reader(view, _numbering(view, registered[0])).record_types(registered)
+    if "RDES" not in types.common:
+        raise UnknownLayout(pdbbase, "RDES is not in the same place in all record types")
+    return types
 
 
 def _numbering(view: MemoryView, node: int) -> DbfNumbering:
@@ -236,7 +238,7 @@ class _Reader:
     def _devices(self, record_type: int) -> tuple[str, ...]:
         """The choices of DTYP: the type's devList in its order (so numbered by dbGetDeviceMenu, dbStaticLib.c)."""
         view = self._view
-        nodes = layout.ell_nodes(view, record_type + layout.RECORD_TYPE_DEVICES, layout.MAX_CHOICES)
+        nodes = list(layout.ell_nodes(view, record_type + layout.RECORD_TYPE_DEVICES, layout.MAX_CHOICES))
         choices = (view.pointer(node + layout.DEVICE_SUPPORT_CHOICE) for node in nodes)
         return tuple(decode(view.c_string(choice, _MAX_TEXT)) for choice in choices)
 
