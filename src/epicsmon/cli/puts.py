@@ -1,0 +1,73 @@
+"""`epicsmon puts`: who put what to which PV."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from epicsmon.cli.options import HelpFormatter, add_globs, add_run
+
+if TYPE_CHECKING:
+    from epicsmon.cli.streams import ExitCode, Streams
+    from epicsmon.events import Event
+    from epicsmon.sinks.base import Sink
+
+EXAMPLES = """\
+examples:
+  epicsmon puts                                every put on this host, until Ctrl-C
+  epicsmon puts 'LINAC:MAG:*' '!*:HEARTBEAT'   puts to these PVs but not to those
+  epicsmon puts --json --count 10 | jq .pv     ten puts as JSON, one object a line
+  epicsmon puts --duration 1h --store log.db   for an hour, also into an SQLite store
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "puts",
+        help="who put what to which PV",
+        description="Shows every Channel Access put that reaches or leaves this host, on all interfaces and ports.",
+        epilog=EXAMPLES,
+        formatter_class=HelpFormatter,
+    )
+    add_globs(parser, "puts to PVs")
+    add_run(parser, "puts")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, streams: Streams, source: Iterable[Event] | None = None) -> ExitCode:
+    """Runs the command; without a `source` it watches the live network of this host."""
+    from epicsmon.agent.filters import NameFilter
+    from epicsmon.cli.monitor import monitor
+
+    def open_source() -> AbstractContextManager[Iterable[Event]]:
+        if source is not None:
+            return nullcontext(source)
+        from epicsmon.puts.live import watch_puts
+
+        return watch_puts()
+
+    return monitor(
+        open_source,
+        sinks_for(options, streams),
+        names=NameFilter(options.globs),
+        count=options.count,
+        duration_s=options.duration,
+        what="puts",
+        streams=streams,
+    )
+
+
+def sinks_for(options: argparse.Namespace, streams: Streams) -> list[Sink]:
+    """The sinks that the options ask for."""
+    from epicsmon.sinks.jsonl import JsonLinesSink
+    from epicsmon.sinks.text import TextSink
+
+    sinks: list[Sink] = [JsonLinesSink(streams.out) if options.json else TextSink(streams.out)]
+    if options.store is not None:
+        from epicsmon.store.sqlite import StoreSink
+
+        sinks.append(StoreSink(options.store))
+    return sinks
