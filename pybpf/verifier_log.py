@@ -26,6 +26,9 @@ _STATISTICS = re.compile(
 _AT_INSTRUCTION = re.compile(r"\binsn (?:idx )?(\d+)")
 _REPORT = re.compile(r"^Verification failed: (.*)$")
 _SECTION = re.compile(r"^([A-Z][A-Za-z ]+):$")
+LAST_LINES = 10_000
+"""Lines read of a log, which may have a million: reading all of them would take seconds."""
+
 _CALL = re.compile(r"^call ")
 _SUFFIX = re.compile(r"_[rwD]+$")
 
@@ -51,9 +54,9 @@ class VerifierLog:
 
 
 def parse_log(log: str) -> VerifierLog:
-    """Read a log of any length and layout; never raises."""
+    """Read a log of any length and layout; never raises. Of a long one only the end, where the rejection is."""
     reader = _Reader()
-    lines = log.splitlines()
+    lines = log.splitlines()[-LAST_LINES:]
     for number, line in enumerate(lines):
         report = _REPORT.match(line)
         if report:

@@ -32,7 +32,7 @@ def link_create_perf_event(prog: OwnedFd, event: OwnedFd, *, cookie: int = 0) ->
 
 def link_create_uprobe_multi(
     prog: OwnedFd,
-    path: str | bytes,
+    path: str | bytes | os.PathLike[str],
     offsets: Sequence[int],
     *,
     cookies: Sequence[int] | None = None,

@@ -47,7 +47,9 @@ def map_create(
     what = f"map {name}" if name else f"{map_type.name} map"
     result = with_memlock(lambda: bpf_raw(Command.MAP_CREATE, attr))
     if result < 0:
-        hint = f"{map_type.name} maps came with Linux {map_type.since}" if -result == errno.EINVAL else ""
+        hint = ""
+        if -result == errno.EINVAL:
+            hint = f"{map_type.name} maps came with Linux {map_type.since}; or its sizes or flags do not fit together"
         raise error_of(f"create {what}", -result, BPF_CAPABILITY, hint)
     return OwnedFd(result, what)
 

@@ -67,7 +67,12 @@ def event_attr(
 
 
 def open_uprobe(
-    path: str | bytes, offset: int, *, returns: bool = False, pid: int | None = None, ref_ctr_offset: int = 0
+    path: str | bytes | os.PathLike[str],
+    offset: int,
+    *,
+    returns: bool = False,
+    pid: int | None = None,
+    ref_ctr_offset: int = 0,
 ) -> OwnedFd:
     """A probe at a file offset (4.17), in one process or in all; it does nothing until a program is attached.
 
@@ -111,7 +116,7 @@ def enable(event: OwnedFd) -> None:
 
 
 def disable(event: OwnedFd) -> None:
-    """Stop the event."""
+    """Stop the event's counting and records; a program set on a probe runs on until the event is closed (6.18)."""
     _ioctl(event, PerfIoctl.DISABLE, 0, f"disable {event.what}")
 
 

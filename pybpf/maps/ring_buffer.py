@@ -46,7 +46,7 @@ class RingBuffer(Map):
         raise self._only_in_programs("discard")
 
     def output(self, value: object, size: int | None = None, flags: RingFlag | int = 0) -> int:
-        """In a program: copy a finished record (or its first ``size`` bytes) into the ring; negative when it is full."""
+        """In a program: copy a finished record (its first ``size`` bytes) into the ring; negative when it is full."""
         raise self._only_in_programs("output")
 
     def poll(self, timeout_s: float | None = None) -> bool:

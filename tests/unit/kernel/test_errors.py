@@ -53,5 +53,7 @@ def test_the_text_says_what_and_what_to_do(error: PybpfError, words: list[str]) 
 
 
 def test_the_reason_of_a_rejection_is_the_title_of_the_report_where_there_is_one() -> None:
-    log = "0: (95) exit\nR0 !read_ok\n\nVerification failed: Type: Bad\n\nSuggestion:\n  Do that.\n\nprocessed 1 insns\n"
+    log = (
+        "0: (95) exit\nR0 !read_ok\n\nVerification failed: Type: Bad\n\nSuggestion:\n  Do that.\n\nprocessed 1 insns\n"
+    )
     assert ProgramRejected("load", 13, log).hint == "Verification failed: Type: Bad"

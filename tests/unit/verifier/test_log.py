@@ -161,7 +161,7 @@ def test_blanks_inside_of_a_value_do_not_end_it() -> None:
     }
 
 
-PIECES = st.lists(st.sampled_from((LINUX_6_18 + LINUX_7_3 + ENDLESS + BRANCHES).splitlines() + ["", "Reason:"]))
+PIECES = st.lists(st.sampled_from([*(LINUX_6_18 + LINUX_7_3 + ENDLESS + BRANCHES).splitlines(), "", "Reason:"]))
 
 
 @given(st.one_of(st.text(), PIECES.map("\n".join)))
