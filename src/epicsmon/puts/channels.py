@@ -89,10 +89,13 @@ class Channels:
         self._serial += 1
         self._unanswered[cid] = self._keep(Channel(name, cid, self._serial))
 
-    def created(self, cid: int, sid: int) -> None:
-        """The server has given the channel a SID."""
+    def created(self, cid: int, sid: int, requests_unseen: bool = False) -> None:
+        """The server has given the channel a SID. `requests_unseen`: it has received more than was captured."""
         self.forget_sid(sid)
         channel = self._unanswered.pop(cid, None)
+        if channel is not None and requests_unseen and self._replies_lost_at is not None:
+            self._drop(channel)
+            channel = None
         if channel is None:
             if len(self) >= self._limit:
                 self._forget_oldest()
@@ -129,13 +132,16 @@ class Channels:
         self._requests_lost_at = self._serial
         if self._replies_lost_at is not None:
             self._replies_lost_at = None
-            for channel in self._unanswered.values():
-                channel.name = None
-                channel.long_string = False
+            for cid in list(self._unanswered):
+                self._drop(self._unanswered.pop(cid))
+
+    def rely_on_replies(self) -> bool:
+        """Whether a name may be wrong as long as some replies were not seen."""
+        return bool(self._unanswered) or self._requests_lost_at is not None
 
     def replies_lost(self) -> None:
         """Whole messages of the server may have been lost."""
-        if self._unanswered or self._requests_lost_at is not None:
+        if self.rely_on_replies():
             for channel in self.by_sid.values():
                 self._drop(channel)
             self.by_sid.clear()

@@ -13,6 +13,7 @@ from epicsmon.ca.header import Buffer
 from epicsmon.ca.plausible import MAX_TEXT
 from epicsmon.events import Endpoint, Event, Provenance, PutEvent, Value
 from epicsmon.puts.channels import Channel, Channels
+from epicsmon.puts.stream import Stream
 from epicsmon.text import decode
 
 # Compared for every message: plain names of plain integers.
@@ -41,7 +42,11 @@ class Circuit:
 
     __slots__ = (
         "_counters",
+        "_begun",
+        "_begun_channel",
         "_emit",
+        "_replies",
+        "_requests",
         "channels",
         "client",
         "client_minor",
@@ -57,6 +62,8 @@ class Circuit:
         self,
         client: Endpoint,
         server: Endpoint,
+        requests: Stream,
+        replies: Stream,
         namespace: int | None,
         channels: Channels,
         emit: Callable[[Event], None],
@@ -71,7 +78,11 @@ class Circuit:
         self.priority: int | None = None
         self.client_minor: int | None = None
         self.server_minor: int | None = None
+        self._requests = requests
+        self._replies = replies
         self._emit = emit
+        self._begun = False
+        self._begun_channel: Channel | None = None
         self._counters = counters
 
     def request(
@@ -88,7 +99,7 @@ class Circuit:
     ) -> None:
         """A message of the client."""
         if command in _PUTS:
-            channel = self.channels.by_sid.get(p1)
+            channel = self._channel(p1)
             if data_type == _CHAR and channel is not None and channel.long_string:
                 value: Value = decode(bytes(data[offset : offset + min(size, count)]))
             else:
@@ -124,7 +135,7 @@ class Circuit:
     ) -> None:
         """A message of the server."""
         if command == Command.CREATE_CHAN:
-            self.channels.created(p1, p2)
+            self.channels.created(p1, p2, requests_unseen=self._requests.unseen() > 0)
         elif command == Command.CLEAR_CHANNEL:
             self.channels.forget_sid(p1)
         elif command == Command.CREATE_CH_FAIL:
@@ -134,13 +145,19 @@ class Circuit:
         elif command == Command.VERSION:
             self.server_minor = count
 
+    def begun_request(self, command: int, p1: int) -> None:
+        """A message of the client has begun; by its end the server may have given the SID to another channel."""
+        if command in _PUTS:
+            self._begun = True
+            self._begun_channel = self._channel_now(p1)
+
     def damaged_request(
         self, time_ns: int, command: int, data_type: int, count: int, p1: int, p2: int, size: int
     ) -> None:
         """A message of the client of which only the header is known: a put without value, a channel without name."""
         if command in _PUTS:
             self._counters.damaged += 1
-            self._put(time_ns, command, data_type, count, p1, p2, self.channels.by_sid.get(p1), None)
+            self._put(time_ns, command, data_type, count, p1, p2, self._channel(p1), None)
         elif command == Command.CREATE_CHAN:
             self.channels.requested(p1, None)
         elif command == Command.CLIENT_NAME and not len(self.channels):
@@ -163,6 +180,20 @@ class Circuit:
     def replies_lost(self) -> None:
         """Whole messages of the server may have been lost."""
         self.channels.replies_lost()
+
+    def _channel(self, sid: int) -> Channel | None:
+        if self._begun:
+            self._begun = False
+            return self._begun_channel
+        return self._channel_now(sid)
+
+    def _channel_now(self, sid: int) -> Channel | None:
+        """The channel that the client means, unless it has received replies that may change that and were not seen."""
+        replies = self._replies
+        channels = self.channels
+        if replies.acked != replies.wanted and channels.rely_on_replies() and replies.unseen():
+            return None
+        return channels.by_sid.get(sid)
 
     def _put(
         self,

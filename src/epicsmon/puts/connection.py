@@ -39,7 +39,7 @@ class Surroundings:
 class Direction:
     """What one end sends: its stream and the messages in it."""
 
-    __slots__ = ("connection", "dst", "finished", "framer", "isn", "reverse", "src", "stream")
+    __slots__ = ("connection", "dst", "finished", "framer", "isn", "reverse", "src", "stream", "unreported")
 
     reverse: Direction
 
@@ -50,6 +50,7 @@ class Direction:
         self.dst = dst
         self.isn: int | None = None
         self.finished = False
+        self.unreported: tuple[int, int, str] | None = None
         self.framer = Framer(self, self._undecided, self._undecided_damaged, shared.limits, shared.budget)
         self.stream = Stream(self.framer, shared.limits, shared.budget)
 
@@ -59,15 +60,23 @@ class Direction:
         self.framer.begin()
 
     def lost(self, time_ns: int, size: int, detail: str) -> None:
-        """Bytes are lost: a gap when this is a circuit, of no interest when it is anything else."""
+        """Bytes are lost: a gap as soon as this is a circuit, of no interest when it is anything else."""
         connection = self.connection
-        if connection.is_ca:
-            connection.shared.lost_bytes += size
-            circuit = connection.circuit
-            side = "" if circuit is None else " (requests)" if circuit.client == self.src else " (replies)"
-            connection.shared.emit(
-                Gap(time_ns, Stage.STREAM, size, f"{self.src} -> {self.dst}{side}: {detail}", LossUnit.BYTES)
-            )
+        if not connection.is_ca:
+            self.unreported = (time_ns, size + (self.unreported[1] if self.unreported else 0), detail)
+            return
+        connection.shared.lost_bytes += size
+        circuit = connection.circuit
+        side = "" if circuit is None else " (requests)" if circuit.client == self.src else " (replies)"
+        connection.shared.emit(
+            Gap(time_ns, Stage.STREAM, size, f"{self.src} -> {self.dst}{side}: {detail}", LossUnit.BYTES)
+        )
+
+    def report(self) -> None:
+        """This is a circuit: what was lost before that was known becomes a gap."""
+        if self.unreported is not None:
+            unreported, self.unreported = self.unreported, None
+            self.lost(*unreported)
 
     def desynchronised(self) -> None:
         """Whole messages may be lost."""
@@ -158,8 +167,9 @@ class Connection:
         """This is Channel Access for sure: losses count from now on."""
         if not self.is_ca:
             self.is_ca = True
-            self.one.framer.trust()
-            self.other.framer.trust()
+            for direction in (self.one, self.other):
+                direction.framer.trust()
+                direction.report()
 
     def decide(self, client: Endpoint) -> None:
         """One end is the client; later evidence changes nothing."""
@@ -170,12 +180,15 @@ class Connection:
         self.circuit = circuit = Circuit(
             requests.src,
             replies.src,
+            requests.stream,
+            replies.stream,
             self.namespace,
             Channels(shared.limits.channels, shared.budget),
             shared.emit,
             shared.circuits,
         )
         requests.framer.message = circuit.request
+        requests.framer.begun = circuit.begun_request
         requests.framer.damaged = circuit.damaged_request
         replies.framer.message = circuit.reply
         replies.framer.damaged = circuit.damaged_reply

@@ -20,6 +20,8 @@ from epicsmon.puts.search import HeaderSearch
 
 OnMessage = Callable[[int, int, int, int, int, int, Buffer, int, int], None]
 """(time_ns, command, data_type, count, parameter1, parameter2, data, offset and size of the payload in it)."""
+OnBegun = Callable[[int, int], None]
+"""(command, parameter1): the header of a message is here, its payload not yet."""
 OnDamaged = Callable[[int, int, int, int, int, int, int], None]
 """(time_ns, command, data_type, count, parameter1, parameter2, payload size): the payload is not known."""
 
@@ -94,7 +96,7 @@ class _Fields(NamedTuple):
 
 
 class Framer:
-    """The messages of one direction; a `Sink` of its stream. `message` and `damaged` may be replaced at any time."""
+    """The messages of one direction; a `Sink` of its stream. The call-backs may be replaced at any time."""
 
     __slots__ = (
         "_broken",
@@ -106,6 +108,7 @@ class Framer:
         "_search",
         "_skip",
         "_tail",
+        "begun",
         "damaged",
         "message",
         "state",
@@ -113,6 +116,7 @@ class Framer:
 
     def __init__(self, owner: Owner, message: OnMessage, damaged: OnDamaged, limits: Limits, budget: Budget) -> None:
         self.message = message
+        self.begun: OnBegun = _ignore
         self.damaged = damaged
         self.state = State.SEARCHING
         self._owner = owner
@@ -203,6 +207,7 @@ class Framer:
                 offset = following
                 continue
             if interest is _PAYLOAD:
+                self.begun(command, p1)
                 if size <= (self._limits.message if command in _PUTS else MAX_TEXT):
                     need = following - offset
                     break
@@ -350,3 +355,7 @@ class Framer:
         held = len(self._tail) + self._search.held
         self._budget.used += held - self._held
         self._held = held
+
+
+def _ignore(command: int, p1: int) -> None:
+    pass

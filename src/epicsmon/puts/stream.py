@@ -53,7 +53,7 @@ class _Waiting(NamedTuple):
 class Stream:
     """The order of one direction. `position` counts the bytes of the stream passed on so far."""
 
-    __slots__ = ("_arrivals", "_bytes", "_sink", "_wanted", "acked", "budget", "limits", "position", "waiting")
+    __slots__ = ("_arrivals", "_bytes", "_end", "_sink", "acked", "budget", "limits", "position", "waiting", "wanted")
 
     def __init__(self, sink: Sink, limits: Limits, budget: Budget) -> None:
         self.limits = limits
@@ -62,14 +62,15 @@ class Stream:
         self.waiting: list[_Waiting] = []
         self.acked: int | None = None
         self._sink = sink
-        self._wanted: int | None = None
+        self.wanted: int | None = None
         self._bytes = 0
+        self._end: int | None = None
         self._arrivals = 0
 
     @property
     def started(self) -> bool:
         """Whether it is known which byte comes next."""
-        return self._wanted is not None
+        return self.wanted is not None
 
     @property
     def held(self) -> int:
@@ -83,17 +84,21 @@ class Stream:
 
     def start(self, seq: int) -> None:
         """The next byte of the stream has this sequence number."""
-        self._wanted = seq & _MASK
+        self.wanted = seq & _MASK
+
+    def end(self, seq: int) -> None:
+        """The sender has ended the stream; its FIN has this sequence number and is acknowledged like a byte."""
+        self._end = seq & _MASK
 
     def push(self, time_ns: int, seq: int, chunk: Buffer, wire_length: int) -> Pushed:
         """Take a segment's payload; what is now in order goes to the sink before this returns.
 
         FOREIGN says that it cannot belong to this stream; nothing was done with it.
         """
-        if self._wanted == seq and not self.waiting:
+        if self.wanted == seq and not self.waiting:
             size = len(chunk)
             self.position += wire_length
-            self._wanted = (seq + wire_length) & _MASK
+            self.wanted = (seq + wire_length) & _MASK
             self._sink.data(time_ns, chunk)
             if wire_length > size:
                 self._sink.hole(time_ns, wire_length - size)
@@ -101,8 +106,8 @@ class Stream:
         return self._push_out_of_order(time_ns, seq, chunk, wire_length)
 
     def _push_out_of_order(self, time_ns: int, seq: int, chunk: Buffer, wire_length: int) -> Pushed:
-        if self._wanted is None:
-            self._wanted = seq
+        if self.wanted is None:
+            self.wanted = seq
         ahead = self._ahead(seq)
         if not -_JUMP < ahead < _JUMP:
             return Pushed.FOREIGN
@@ -116,7 +121,7 @@ class Stream:
         self._drain(time_ns)
         limits = self.limits
         while self.waiting and (
-            self._acked_beyond()
+            self.unseen()
             or self._bytes > limits.waiting_bytes
             or len(self.waiting) > limits.waiting_segments
             or time_ns - self.waiting[0].time_ns > limits.patience_ns
@@ -127,8 +132,17 @@ class Stream:
     def acknowledge(self, time_ns: int, ack: int) -> None:
         """The receiver has everything before this sequence number: a hole before it will never be filled."""
         self.acked = ack
-        while self.waiting and self._acked_beyond():
+        while self.waiting and self.unseen():
             self._give_up(time_ns)
+
+    def unseen(self) -> int:
+        """How many bytes after the last one passed on the receiver has acknowledged."""
+        if self.acked is None or self.wanted is None:
+            return 0
+        ahead = self._ahead(self.acked)
+        if self._end is not None:
+            ahead = min(ahead, self._ahead(self._end))
+        return ahead if 0 < ahead < _JUMP else 0
 
     def expire(self, now_ns: int) -> None:
         """Give up holes that were waited for long enough."""
@@ -136,32 +150,33 @@ class Stream:
             self._give_up(now_ns)
 
     def flush(self, time_ns: int) -> None:
-        """Give up every hole: nothing more will come."""
+        """Give up every hole, the one at the end too that only an acknowledgement tells of: nothing more will come."""
         while self.waiting:
             self._give_up(time_ns)
+        size = self.unseen()
+        if size:
+            self._advance(size)
+            self._sink.hole(time_ns, size)
 
     def _ahead(self, seq: int) -> int:
-        assert self._wanted is not None
-        return ((seq - self._wanted + _HALF) & _MASK) - _HALF
-
-    def _acked_beyond(self) -> bool:
-        return self.acked is not None and 0 < self._ahead(self.acked) < _JUMP
+        assert self.wanted is not None
+        return ((seq - self.wanted + _HALF) & _MASK) - _HALF
 
     def _hold(self, size: int) -> None:
         self._bytes += size
         self.budget.used += size
 
     def _advance(self, size: int) -> None:
-        assert self._wanted is not None
+        assert self.wanted is not None
         self.position += size
-        self._wanted = (self._wanted + size) & _MASK
+        self.wanted = (self.wanted + size) & _MASK
 
     def _give_up(self, time_ns: int) -> None:
         """Pass on a hole: as far as the receiver acknowledged when it did, else up to the first waiting segment."""
         size = self.waiting[0].position - self.position
-        if self._acked_beyond():
-            assert self.acked is not None
-            size = min(size, self._ahead(self.acked))
+        acked = self.unseen()
+        if acked:
+            size = min(size, acked)
         if size > 0:
             self._advance(size)
             self._sink.hole(time_ns, size)

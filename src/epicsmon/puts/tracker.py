@@ -107,7 +107,7 @@ class PutTracker:
             elif self._shared.budget.exceeded:
                 self._shed(time_ns)
         if flags & (FIN | RST):
-            self._finish(direction, time_ns, bool(flags & RST))
+            self._finish(direction, segment)
         return self._take()
 
     def expire(self, now_ns: int) -> Sequence[Event]:
@@ -209,11 +209,13 @@ class PutTracker:
             fresh.connection.prove()
         fresh.stream.push(segment.time_ns, seq, segment.payload, segment.wire_length)
 
-    def _finish(self, direction: Direction, time_ns: int, reset: bool) -> None:
+    def _finish(self, direction: Direction, segment: Segment) -> None:
+        if segment.flags & FIN:
+            direction.stream.end(segment.seq + segment.wire_length)
         direction.finished = True
         connection = direction.connection
-        if not connection.closed and (reset or direction.reverse.finished):
-            connection.close(time_ns)
+        if not connection.closed and (segment.flags & RST or direction.reverse.finished):
+            connection.close(segment.time_ns)
             self._waiting.pop(connection, None)
 
     def _reject(self, connection: Connection) -> None:
