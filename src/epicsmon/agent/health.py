@@ -139,7 +139,7 @@ def choose(name: str, ways: Sequence[tuple[Feature | None, str]], jobs: tuple[Jo
         try:
             absent = None if feature is None else missing(feature)
         except PermissionDenied as error:
-            return Check(name, Verdict.UNKNOWN, str(error), error.hint, jobs)
+            return Check(name, Verdict.UNKNOWN, f"{error.operation}: {error.errno_name}", error.hint, jobs)
         except KernelError as error:
             absent = str(error)
         if absent is None:

@@ -64,6 +64,9 @@ def run(arguments: Sequence[str], streams: Streams, source: Iterable[Event] | No
     except KeyboardInterrupt:
         streams.say("interrupted")
         return ExitCode.FAILED
+    except BrokenPipeError:
+        # The reader has had enough, as of `epicsmon iocs | head -1`.
+        return ExitCode.DONE
     except Exception as error:
         code = code_for(error)
         if code is None:
