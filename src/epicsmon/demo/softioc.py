@@ -56,11 +56,11 @@ class SoftIoc:
         self.com.errlogFlush()
         self._libc.fflush(None)
 
-    def record(self, name: str) -> int:
-        """Return the address of the record (struct dbCommon) called ``name``."""
-        address = (ctypes.c_char * 64)()  # struct dbAddr is 40 bytes; precord comes first
+    def address(self, name: str) -> tuple[int, int]:
+        """Return where the record (struct dbCommon) and the field of ``name`` lie; without a field, that is VAL."""
+        address = (ctypes.c_uint64 * 8)()  # struct dbAddr is 40 bytes: precord and pfield come first
         self._must(self.core.dbNameToAddr(name.encode(), address), f"no record {name}")
-        return ctypes.c_uint64.from_buffer(address).value
+        return address[0], address[1]
 
     def exit(self) -> None:
         """Run Base's exit handlers and leave without Python's own clean-up, which Base's threads could trip over."""

@@ -1,0 +1,1 @@
+"""What epicsmon costs, measured on a real IOC: `make bench`."""
