@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,17 @@ def test_a_process_that_is_gone_is_an_error(tmp_path: Path) -> None:
 def test_this_process_is_asked_through_the_real_proc() -> None:
     text = Path("/proc/self/status").read_text()
     assert check_process(os.getpid()).return_probes is ("Seccomp:\t0" in text and "shstk" not in text)
+
+
+def test_a_process_under_strict_seccomp_is_seen() -> None:
+    script = "import ctypes, os; ctypes.CDLL(None).prctl(22, 1, 0, 0, 0) == 0 and os.write(1, b'on') and os.read(0, 1)"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        try:
+            if child.stdout.read(2) != b"on":
+                pytest.skip("needs seccomp (CONFIG_SECCOMP)")
+            check = check_process(child.pid)
+        finally:
+            child.kill()
+    assert not check.return_probes
+    assert f"thread {child.pid}: seccomp is on (strict)" in check.reason
