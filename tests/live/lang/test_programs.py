@@ -267,7 +267,7 @@ def test_booleans(suite: Suite) -> None:
     suite.booleans.test_run(bytes(14) + bytes([0, 1, 2]) + bytes(47))
     assert outputs(suite, 6) == [1, 0, 1, 1, 0, 8]
     suite.booleans.test_run(bytes(14) + bytes([0, 7, 0]) + bytes(47))
-    assert outputs(suite, 6) == [0, 1, 2, 0, 1, 7]
+    assert outputs(suite, 6) == [0, 1, 2, 0, 0, 7]
 
 
 def test_structs_and_signed_fields(suite: Suite) -> None:
