@@ -115,7 +115,7 @@ def test_a_perf_link_with_a_cookie(target: Target, counts: Array[int]) -> None:
         assert link_info(link).type == LinkType.PERF_EVENT
 
 
-@pytest.mark.parametrize("pid", [None, os.getpid()])
+@pytest.mark.parametrize("pid", [None, os.getpid()], ids=["every process", "this process"])
 def test_a_perf_event_with_a_program_set_by_ioctl(target: Target, counts: Array[int], pid: int | None) -> None:
     with probe(counts) as program, open_uprobe(target.path, target.offset, returns=True, pid=pid) as event:
         set_bpf(event, program)
