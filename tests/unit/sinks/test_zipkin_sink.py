@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -189,3 +190,10 @@ def test_it_takes_chains_only() -> None:
     sink = ZipkinSink("http://h:9411")
     assert sink.takes(chain())
     assert not sink.takes(put())
+
+
+@pytest.mark.parametrize("module", ["requests", "opentelemetry.exporter.zipkin.proto.http"])
+def test_without_the_extra_it_says_what_to_install(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SinkError, match=r"is not installed \(pip install 'epicsmon\[zipkin\]'\)"):
+        ZipkinSink("http://h:9411").open()
