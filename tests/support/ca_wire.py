@@ -1,7 +1,7 @@
 """Channel Access traffic made by hand: a client and a server that talk, and the TCP segments that carry it.
 
-The conversation is the truth: it knows every put it made, with the name the channel really had. Numbers are used again as
-real ends do (a SID as soon as it is free, a CID after the channel was cleared), which is where a decoder goes wrong.
+The conversation is the truth: it knows every put it made, with the name the channel really had. Numbers are used again
+as real ends do (a SID as soon as it is free, a CID after the channel was cleared), which is where a decoder goes wrong.
 """
 
 from __future__ import annotations
@@ -112,12 +112,9 @@ class Conversation:
         del self.names[sid]
         self.reply(Command.SERVER_DISCONN, p1=self.cids.pop(sid))
 
-    def put(
-        self, sid: int, value: Value, data_type: int = 6, *, notify: bool = False, count: int | None = None
-    ) -> None:
+    def put(self, sid: int, value: Value, data_type: int = 6, *, notify: bool = False) -> None:
         payload = encode_value(data_type, value)
-        if count is None:
-            count = len(value) if isinstance(value, (tuple, bytes)) else 1
+        count = len(value) if isinstance(value, (tuple, bytes)) else 1
         self.ioid += 1
         command = Command.WRITE_NOTIFY if notify else Command.WRITE
         cid = self.cids[sid]

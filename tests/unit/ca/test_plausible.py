@@ -58,6 +58,7 @@ def test_a_lone_header_is_believed_only_where_a_message_must_begin() -> None:
 
 def test_a_circuit_begins_with_its_version() -> None:
     assert first_plausible(encode_message(Command.VERSION, data_type=20, count=13))
+    assert first_plausible(encode_message(Command.VERSION, data_type=1, count=13, p1=1))
     assert first_plausible(encode_message(Command.CLIENT_NAME, text("alice")))
     assert first_plausible(b"SSH-2.0-OpenSSH_9.2\r\n") is False
     assert first_plausible(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(9)) is False
