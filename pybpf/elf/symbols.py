@@ -91,7 +91,7 @@ class SymbolTables:
 
 
 class _DynamicTable:
-    """The symbols of DT_SYMTAB by index, as pyelftools' hash tables ask for them."""
+    """The symbols of DT_SYMTAB by index."""
 
     def __init__(self, elf: ELFFile, symbols: int, strings: int) -> None:
         self._elf = elf
@@ -115,17 +115,17 @@ class _HashLookup:
 
     def __init__(self, elf: ELFFile) -> None:
         self._elf = elf
-        self._gnu: GNUHashTable | None = None
-        self._sysv: ELFHashTable | None = None
+        self._gnu: Any = None
+        self._sysv: Any = None
         tags = _dynamic_tags(elf)
         if "DT_SYMTAB" in tags and "DT_STRTAB" in tags:
             self._table = _DynamicTable(elf, tags["DT_SYMTAB"], tags["DT_STRTAB"])
             if "DT_GNU_HASH" in tags:
-                self._gnu = GNUHashTable(elf, tags["DT_GNU_HASH"], self._table)
-                filter_size = self._gnu.params["bloom_size"] * (elf.elfclass // 8)
-                self._gnu_chain = tags["DT_GNU_HASH"] + 16 + filter_size + 4 * self._gnu.params["nbuckets"]
+                self._gnu = struct_parse(elf.structs.Gnu_Hash, elf.stream, stream_pos=tags["DT_GNU_HASH"])
+                filter_size = self._gnu["bloom_size"] * (elf.elfclass // 8)
+                self._gnu_chain = tags["DT_GNU_HASH"] + 16 + filter_size + 4 * self._gnu["nbuckets"]
             elif "DT_HASH" in tags:
-                self._sysv = ELFHashTable(elf, tags["DT_HASH"], None, self._table)
+                self._sysv = struct_parse(elf.structs.Elf_Hash, elf.stream, stream_pos=tags["DT_HASH"])
         hashed = self._gnu is not None or self._sysv is not None
         self._dynsym = None if hashed else find_section(elf, "SHT_DYNSYM")
 
@@ -143,9 +143,8 @@ class _HashLookup:
 
         Not by pyelftools' get_symbol: it loses its place in the chain at a name whose hash differs in the lowest bit.
         """
-        assert self._gnu is not None
-        buckets, first = self._gnu.params["buckets"], self._gnu.params["symoffset"]
-        wanted = self._gnu.gnu_hash(name)
+        buckets, first = self._gnu["buckets"], self._gnu["symoffset"]
+        wanted = GNUHashTable.gnu_hash(name)
         index = buckets[wanted % len(buckets)] if buckets else 0
         if index < max(first, 1):
             return None
@@ -164,10 +163,10 @@ class _HashLookup:
 
     def _find_sysv(self, name: str) -> ElfToolsSymbol | None:
         """One chain of DT_HASH. Bounded: in a damaged file a chain may run in a circle."""
-        if self._sysv is None or not self._sysv.params["nbuckets"]:
+        if self._sysv is None or not self._sysv["nbuckets"]:
             return None
-        chains = self._sysv.params["chains"]
-        index = self._sysv.params["buckets"][self._sysv.elf_hash(name) % self._sysv.params["nbuckets"]]
+        chains = self._sysv["chains"]
+        index = self._sysv["buckets"][ELFHashTable.elf_hash(name) % self._sysv["nbuckets"]]
         for _ in range(len(chains)):
             if index == 0:
                 return None
