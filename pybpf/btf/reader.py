@@ -117,12 +117,10 @@ class Btf:
             found = self.base.find(name, kind)
             if found is not None:
                 return found
-        candidates = [
-            type_id
-            for offset in self._name_offsets(name)
-            for type_id in self._named(offset)
-            if self.kind(type_id) is kind
-        ]
+        whole, tails = self._name_offsets(name)
+        candidates = [type_id for offset in whole for type_id in self._named(offset) if self.kind(type_id) is kind]
+        if not candidates and tails:
+            candidates = [type_id for type_id in self._named_by_any(tails) if self.kind(type_id) is kind]
         return min(candidates, default=None)
 
     def require(self, name: str, kind: Kind) -> int:
@@ -171,20 +169,25 @@ class Btf:
             raise BtfError("no such type", type_id)
         return self, places[type_id - first]
 
-    def _name_offsets(self, name: str) -> list[int]:
-        """Every offset at which this name can be read: a name may be the tail of another string."""
-        if not name:
-            return []
+    def _name_offsets(self, name: str) -> tuple[list[int], frozenset[int]]:
+        """Every offset at which this name can be read: as a string of its own, and as the tail of another one.
+
+        Writers of BTF may share tails; libbpf and pahole do not, so those are many and hardly ever the answer.
+        """
+        whole: list[int] = []
+        tails: set[int] = set()
         wanted = name.encode() + b"\0"
-        offsets: list[int] = []
-        owner: Btf | None = self
+        owner: Btf | None = self if name else None
         while owner is not None:
             at = owner._strings.find(wanted)
             while at >= 0:
-                offsets.append(owner._first_string + at)
+                if at == 0 or owner._strings[at - 1] == 0:
+                    whole.append(owner._first_string + at)
+                else:
+                    tails.add(owner._first_string + at)
                 at = owner._strings.find(wanted, at + 1)
             owner = owner.base
-        return offsets
+        return whole, frozenset(tails)
 
     def _named(self, offset: int) -> Iterator[int]:
         """The ids of the types of this blob whose name is at ``offset``.
@@ -201,6 +204,10 @@ class Btf:
                 if number < len(places) and places[number] == word:
                     yield self._first_id + number
             at = self._types.find(wanted, at + 1)
+
+    def _named_by_any(self, offsets: frozenset[int]) -> Iterator[int]:
+        words, first = self._words, self._first_id
+        return (first + number for number, place in enumerate(self._places()) if words[place] in offsets)
 
 
 def _sections(data: bytes) -> tuple[bytes, bytes]:

@@ -90,22 +90,27 @@ def member(btf: Btf, type_id: int, path: str) -> Place:
         current = strip(btf, place.type)
         if not isinstance(btf.type(current), Composite):
             raise BtfError(f"is no struct, so it has no member {name}", current)
-        found = _member(btf, current, name, 0)
+        found = _member(btf, current, name)
         if found is None:
             raise TypeNotFound(path, "member", f"type {type_id} of {btf.name}")
         place = Place(found.type, place.bit_offset + found.bit_offset, found.bit_size)
     return place
 
 
-def _member(btf: Btf, type_id: int, name: str, depth: int) -> Place | None:
-    kind = btf.type(strip(btf, type_id))
-    if not isinstance(kind, Composite) or depth > _DEPTH_MAX:
-        return None
-    for item in kind.members:
-        if item.name == name:
-            return Place(item.type, item.bit_offset, item.bit_size)
-        if not item.name:
-            inner = _member(btf, item.type, name, depth + 1)
-            if inner is not None:
-                return Place(inner.type, item.bit_offset + inner.bit_offset, inner.bit_size)
+def _member(btf: Btf, type_id: int, name: str) -> Place | None:
+    """The member, searched in anonymous members too; broken BTF may nest a struct in itself: each is entered once."""
+    entered: set[int] = set()
+    waiting = [(type_id, 0)]
+    while waiting:
+        outer, start = waiting.pop()
+        current = strip(btf, outer)
+        kind = btf.type(current)
+        if not isinstance(kind, Composite) or current in entered:
+            continue
+        entered.add(current)
+        for item in kind.members:
+            if item.name == name:
+                return Place(item.type, start + item.bit_offset, item.bit_size)
+            if not item.name:
+                waiting.append((item.type, start + item.bit_offset))
     return None
