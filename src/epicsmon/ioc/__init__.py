@@ -23,6 +23,7 @@ from epicsmon.ioc.errors import (
     ProcessGone,
     UnknownLayout,
     UnreadableMemory,
+    UnsupportedProcess,
 )
 from epicsmon.ioc.find import IocFinder, find_ioc, find_iocs
 from epicsmon.ioc.ioc import Ioc
@@ -55,6 +56,7 @@ __all__ = [
     "RecordTypes",
     "UnknownLayout",
     "UnreadableMemory",
+    "UnsupportedProcess",
     "condition_name",
     "decode_buffer",
     "decode_field",

@@ -72,14 +72,15 @@ class Database:
     def records(self) -> tuple[Record, ...]:
         """Every record with its aliases, in the order of `dbl`: type by type, then as they were created or sorted."""
         if self._walked is None:
-            self._walk()
-        assert self._walked is not None
+            self._walked = self._walk()
         return self._walked
 
     def record(self, name: str) -> Record | None:
         """The record with this name or alias (without a field); None when there is none."""
-        if self._walked is None:
-            self._walk()
+        if not self._by_name:
+            for record in self.records():
+                for other in (record.name, *record.aliases):
+                    self._by_name.setdefault(other, record)
         return self._by_name.get(name)
 
     def refresh(self) -> None:
@@ -88,7 +89,7 @@ class Database:
         self._walked = None
         self._by_name = {}
 
-    def _walk(self) -> None:
+    def _walk(self) -> tuple[Record, ...]:
         view = MemoryView(self._memory)
         found: dict[int, Record] = {}
         aliases: dict[int, list[str]] = {}
@@ -104,12 +105,8 @@ class Database:
             named = found.get(precord)
             if named is not None:
                 found[precord] = Record(named.name, precord, named.record_type, tuple(names))
-        self._walked = tuple(found.values())
         self._known = found
-        self._by_name = {record.name: record for record in self._walked}
-        for record in self._walked:
-            for alias in record.aliases:
-                self._by_name.setdefault(alias, record)
+        return tuple(found.values())
 
     def _nodes(self, view: MemoryView, record_type: RecordType) -> Iterator[tuple[int, str | None]]:
         """The dbRecordNodes of a type: address of the record, and the alias when the node is one.

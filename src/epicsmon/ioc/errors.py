@@ -42,6 +42,18 @@ class NotAnIoc(IocError):
         return f"process {self.pid} is not an IOC: {self.reason}"
 
 
+class UnsupportedProcess(IocError):
+    """An IOC whose memory is laid out in a way this package does not read: a 32-bit one."""
+
+    def __init__(self, pid: int, reason: str) -> None:
+        self.pid = pid
+        self.reason = reason
+        super().__init__(pid, reason)
+
+    def __str__(self) -> str:
+        return f"the memory of process {self.pid} cannot be understood: {self.reason}"
+
+
 class DatabaseNotLoaded(IocError):
     """The IOC has not come so far yet: no database definition is loaded, or no record type is registered."""
 

@@ -22,13 +22,14 @@ _LIBRARY_MARKS = (b"/libdbCore", b"/libdbIoc")
 
 
 class IocFinder:
-    """Looks for IOCs again and again; remembers which executables are none, so that a later pass is cheaper.
+    """Looks for IOCs again and again: a later pass gives the same objects for those that still run, and costs less.
 
     `not_permitted` is the number of processes that the last pass was not allowed to look into (CAP_SYS_PTRACE).
     """
 
     def __init__(self) -> None:
         self.not_permitted = 0
+        self._known: dict[int, Ioc] = {}
         self._exports_dbprocess: dict[tuple[int, int, int, int], bool] = {}
 
     def find(self) -> tuple[Ioc, ...]:
@@ -44,11 +45,12 @@ class IocFinder:
                 ioc = self._examine(pid)
             except PermissionError:
                 self.not_permitted += 1
-            except IocError:
+            except (IocError, FileNotFoundError):
                 continue
             else:
                 if ioc is not None:
                     found.append(ioc)
+        self._known = {ioc.pid: ioc for ioc in found}
         return tuple(found)
 
     def at(self, pid: int) -> Ioc:
@@ -59,6 +61,9 @@ class IocFinder:
         return ioc
 
     def _examine(self, pid: int) -> Ioc | None:
+        known = self._known.get(pid)
+        if known is not None and known.is_running and _runs(pid, known.executable):
+            return known
         ioc = self._candidate(pid)
         if ioc is None:
             return None
@@ -111,6 +116,11 @@ def _defines_dbprocess(path: str) -> bool:
             return image.find("dbProcess") is not None
     except ImageError:
         return False
+
+
+def _runs(pid: int, executable: MappedFile | None) -> bool:
+    """Whether the process still runs this executable: exec keeps a process's number and start time."""
+    return executable is not None and os.stat(f"/proc/{pid}/exe").st_ino == executable.inode
 
 
 def _executable(pid: int, files: tuple[MappedFile, ...]) -> MappedFile | None:

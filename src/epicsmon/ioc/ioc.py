@@ -13,7 +13,14 @@ from epicsmon.ioc import fields, process
 from epicsmon.ioc.arrays import DEFAULT_LIMIT
 from epicsmon.ioc.database import Database, Record
 from epicsmon.ioc.environment import read_environment
-from epicsmon.ioc.errors import DatabaseNotLoaded, NoSuchFunction, NotAnIoc, ProcessGone, UnreadableMemory
+from epicsmon.ioc.errors import (
+    DatabaseNotLoaded,
+    NoSuchFunction,
+    NotAnIoc,
+    ProcessGone,
+    UnreadableMemory,
+    UnsupportedProcess,
+)
 from epicsmon.ioc.links import Link, read_link
 from epicsmon.ioc.maps import MappedFile, open_path
 from epicsmon.ioc.memory import MemoryView, ProcessMemory
@@ -80,7 +87,7 @@ class Ioc:
             address = self.variable("environ")
             if address is not None:
                 return read_environment(MemoryView(self.memory), address)
-        except (PermissionDenied, UnreadableMemory):
+        except (PermissionDenied, UnreadableMemory, UnsupportedProcess):
             pass
         return process.read_initial_environment(self.pid)
 
@@ -111,7 +118,10 @@ class Ioc:
         return found
 
     def variable(self, symbol: str) -> int | None:
-        """The address in the IOC's memory of a global variable, like `pdbbase`; None when there is none."""
+        """The address in the IOC's memory of a global variable, like `pdbbase`; None when there is none.
+
+        Raises UnsupportedProcess for a 32-bit IOC, as everything does that needs the database.
+        """
         return self._symbols.variable(symbol)
 
     @property
@@ -130,23 +140,21 @@ class Ioc:
         """Whether a database definition is loaded; None when that cannot be told."""
         try:
             return self._pdbbase() != 0
-        except (PermissionDenied, UnreadableMemory, NotAnIoc):
+        except (PermissionDenied, UnreadableMemory, NotAnIoc, UnsupportedProcess):
             return None
 
     @property
     def is_initialized(self) -> bool | None:
         """Whether iocInit has come so far that records process (interruptAccept, dbAccess.c); None when unknown."""
-        address = self.variable("interruptAccept")
-        if address is None:
-            return None
         try:
-            return bool(MemoryView(self.memory).unpack(_INT, address)[0])
-        except (PermissionDenied, UnreadableMemory):
+            address = self.variable("interruptAccept")
+            return None if address is None else bool(MemoryView(self.memory).unpack(_INT, address)[0])
+        except (PermissionDenied, UnreadableMemory, UnsupportedProcess):
             return None
 
     @property
     def database(self) -> Database:
-        """The database. Raises DatabaseNotLoaded, UnknownLayout, UnreadableMemory, NotAnIoc."""
+        """The database. Raises DatabaseNotLoaded, UnknownLayout, UnreadableMemory, NotAnIoc, UnsupportedProcess."""
         if self._database is None:
             address = self._pdbbase()
             if not address:
@@ -193,7 +201,7 @@ class Ioc:
         return None if found is None else read_link(MemoryView(self.memory), record.address, found)
 
     def close(self) -> None:
-        """Give the file descriptor back."""
+        """Give the file descriptor back and forget the database; records and types at hand stay as they are."""
         memory, self._memory, self._database = self._memory, None, None
         if memory is not None:
             memory.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from epicsmon.ioc.maps import MappedFile, open_path
+from epicsmon.ioc.errors import UnsupportedProcess
+from epicsmon.ioc.maps import MappedFile, Mapping, open_path
 from pybpf.elf.image import ElfImage
 from pybpf.errors import ImageError
 
@@ -57,7 +58,10 @@ class Symbols:
         return self._functions[symbol]
 
     def variable(self, symbol: str) -> int | None:
-        """The address in the process of the global variable `symbol`; None when no mapped file exports it."""
+        """The address in the process of the global variable `symbol`; None when no mapped file exports it.
+
+        Raises UnsupportedProcess for a 32-bit process.
+        """
         if symbol not in self._variables:
             self._variables[symbol] = self._find_variable(symbol)
         return self._variables[symbol]
@@ -65,30 +69,19 @@ class Symbols:
     def _find_function(self, symbol: str) -> Function | None:
         for file in self._search_order():
             path = open_path(self._pid, file)
-            if path is None:
-                continue
-            try:
-                with ElfImage.open(path) as image:
-                    if image.find(symbol) is not None:
-                        return Function(symbol, path, file)
-            except ImageError:
-                continue
+            if path is not None and _look_up(path, symbol) is not None:
+                return Function(symbol, path, file)
         return None
 
     def _find_variable(self, symbol: str) -> int | None:
         for file in self._search_order():
             path = open_path(self._pid, file)
-            if path is None:
+            found = None if path is None else _look_up(path, symbol, file.mappings[0])
+            if found is None or not (found.exported or file is self._executable):
                 continue
-            try:
-                with ElfImage.open(path) as image:
-                    found = image.find(symbol)
-                    if found is None or not (found.exported or file is self._executable):
-                        continue
-                    first = file.mappings[0]
-                    return found.address + image.load_bias(first.start, first.offset)
-            except ImageError:
-                continue
+            if found.bits != 64:
+                raise UnsupportedProcess(self._pid, f"{file.path} is a {found.bits}-bit program")
+            return found.address
         return None
 
     def _search_order(self) -> Iterator[MappedFile]:
@@ -99,3 +92,25 @@ class Symbols:
             return _EPICS_LIBRARIES.index(name) if name in _EPICS_LIBRARIES else len(_EPICS_LIBRARIES)
 
         return iter(sorted((file for file in self._files if file.code is not None), key=rank))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A symbol of an image: its address in the process when its mapping was given, else in the image."""
+
+    address: int
+    exported: bool
+    bits: int
+
+
+def _look_up(path: str, symbol: str, mapping: Mapping | None = None) -> _Found | None:
+    """A symbol of the file at `path`; None when it has none or is no sound ELF image (data files are mapped too)."""
+    try:
+        with ElfImage.open(path) as image:
+            found = image.find(symbol)
+            if found is None:
+                return None
+            bias = 0 if mapping is None else image.load_bias(mapping.start, mapping.offset)
+            return _Found(found.address + bias, found.exported, image.bits)
+    except ImageError:
+        return None

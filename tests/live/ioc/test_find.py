@@ -166,6 +166,6 @@ def test_a_finder_finds_iocs_that_come_and_go(make_ioc: Callable[..., RealIoc]) 
             assert ioc.name == real.name
             assert [record.name for record in ioc.records()] == [real.name.upper()]
     first.stop()
-    later = [ioc.pid for ioc in finder.find()]
+    later = {ioc.pid: ioc for ioc in finder.find()}
     assert first.pid not in later
-    assert second.pid in later
+    assert later[second.pid] is found[second.pid]
