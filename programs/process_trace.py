@@ -1,8 +1,8 @@
 """Follows the calls by which records process: one event for each call, written when it returns.
 
 Each thread has a stack of its open calls, so that a call knows the one that it runs in: what dbProcess calls is its
-child, what returned before is a sibling. A frame is known by the stack pointer at its entry; a frame whose stack pointer
-is not above the new one's was left without a return (a killed probe, longjmp) and is dropped.
+child, what returned before is a sibling. A frame is known by the stack pointer at its entry; a frame whose stack
+pointer is not above the new one's was left without a return (a killed probe, longjmp) and is dropped.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class Thread(Struct):
 class Call(Struct):
     """What every event begins with. Times are CLOCK_MONOTONIC in ns.
 
-    ``start`` is also the call's identity within its thread; ``parent`` is that of the call it ran in (0: none), ``root``
-    that of the outermost one. ``subject`` is the first argument: dbCommon * of dbProcess, DBADDR * of dbPut and
-    dbPutField, processNotify * of dbProcessNotify. ``comm`` is the thread's name, filled in at the root only.
+    ``start`` is also the call's identity within its thread; ``parent`` is that of the call it ran in (0: none),
+    ``root`` that of the outermost one. ``subject`` is the first argument: dbCommon * of dbProcess, DBADDR * of dbPut
+    and dbPutField, processNotify * of dbProcessNotify. ``comm`` is the thread's name, filled in at the root only.
     """
 
     start: u64
@@ -202,10 +202,11 @@ class ProcessTrace(BpfObject):
             call = put.call
         else:
             tail = self.window_size if kind == PROCESS else 0
-            call = self.calls.reserve(Call, tail=tail)
-            if call is None:
+            bare = self.calls.reserve(Call, tail=tail)
+            if bare is None:
                 thread.ring_full = thread.ring_full + 1
                 return 0
+            call = bare
             call.flags = 0
             if tail > 0 and probe_read_user(after(call), tail, frame.subject + self.window_offset) != 0:
                 call.flags = UNREADABLE

@@ -1,1 +1,4 @@
-"""An eBPF toolkit in pure Python: programs written in a small Python language, compiled, loaded and attached in-process."""
+"""An eBPF toolkit in pure Python.
+
+Programs are written in a small Python language, compiled in-process and attached to packets and to functions.
+"""

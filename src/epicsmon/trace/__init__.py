@@ -1,0 +1,1 @@
+"""From probe events to spans and chains: why did this record process?"""

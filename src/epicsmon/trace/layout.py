@@ -1,0 +1,99 @@
+"""What the kernel program must know of an IOC's records, and how to read what it sends: all from the IOC's own tables.
+
+An event of dbProcess carries one window of the record: from the first of STAT, SEVR, PACT and RDES to behind where most
+record types have VAL. One read of a few hundred bytes costs the IOC less than two small ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from epicsmon.ioc import decode_field
+from epicsmon.ioc.values import element_size
+
+if TYPE_CHECKING:
+    from epicsmon.events import Value
+    from epicsmon.ioc import Field, RecordType, RecordTypes
+
+_WANTED = ("STAT", "SEVR", "PACT", "RDES")
+_VALUE_ROOM = 40
+"""The longest value that is sent whole: MAX_STRING_SIZE."""
+_WINDOW_LIMIT = 1024
+_STRING_CODE = 15
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A record as a call left it; None where it is not known."""
+
+    record_type: RecordType | None
+    value: Value
+    status: str | None
+    severity: str | None
+    active: bool | None
+
+
+NOT_READ = Outcome(None, None, None, None, None)
+
+
+@dataclass(frozen=True)
+class TraceLayout:
+    """The window of a record and how to decode it; ``offset`` and ``size`` are bytes within the record."""
+
+    types: RecordTypes
+
+    @cached_property
+    def offset(self) -> int:
+        """Where the window begins."""
+        return min(self._common(name).offset for name in _WANTED)
+
+    @cached_property
+    def size(self) -> int:
+        """How long the window is, a multiple of 8: to behind VAL, but never past the end of the smallest record."""
+        needed = max(self._common(name).offset + self._common(name).size for name in _WANTED)
+        common_end = max(field.offset + field.size for field in self.types.common.values())
+        smallest = min(record_type.size for record_type in self.types.values())
+        end = max(needed, min(common_end + _VALUE_ROOM + 8, smallest, self.offset + _WINDOW_LIMIT))
+        return (end - self.offset + 7) // 8 * 8
+
+    @cached_property
+    def element_sizes(self) -> int:
+        """Bytes of an element by DBR type as the program wants them: four bits each, 15 for a string of 40."""
+        codes = 0
+        for number in range(16):
+            dbf = self.types.numbering.dbr(number)
+            size = 0 if dbf is None else element_size(dbf) or 0
+            codes |= (size if size < _STRING_CODE else _STRING_CODE) << (4 * number)
+        return codes
+
+    def read(self, window: bytes) -> Outcome:
+        """What the window of a record says."""
+        rdes = int.from_bytes(self._bytes(window, self._common("RDES")), "little")
+        record_type = self.types.at(rdes)
+        return Outcome(
+            record_type,
+            None if record_type is None else self._value(window, record_type),
+            self._choice(window, self._common("STAT")),
+            self._choice(window, self._common("SEVR")),
+            bool(self._bytes(window, self._common("PACT"))[0]),
+        )
+
+    def _value(self, window: bytes, record_type: RecordType) -> Value:
+        field = record_type.value_field
+        if field is None or field.size > _VALUE_ROOM:
+            return None
+        raw = self._bytes(window, field)
+        return decode_field(field, raw) if len(raw) == field.size else None
+
+    def _choice(self, window: bytes, field: Field) -> str | None:
+        number = int.from_bytes(self._bytes(window, field), "little")
+        return field.choice(number)
+
+    def _bytes(self, window: bytes, field: Field) -> bytes:
+        start = field.offset - self.offset
+        return window[start : start + field.size] if start >= 0 else b""
+
+    def _common(self, name: str) -> Field:
+        return self.types.common[name]
