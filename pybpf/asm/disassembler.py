@@ -163,13 +163,12 @@ def _atomic(ins: Instruction) -> str:
     op, size = ins.opcode.atomic_op, ins.opcode.size
     assert op is not None
     wide = "64" if size is Size.DW else ""
-    letter = "r" if size is Size.DW else "w"
     src = f"r{int(ins.src)}"
     place = _pointer(size, ins.dst, ins.offset)
     if op is AtomicOp.LOAD_ACQUIRE:
-        return f"{letter}{int(ins.dst)} = load_acquire({_pointer(size, ins.src, ins.offset)})"
+        return f"r{int(ins.dst)} = load_acquire({_pointer(size, ins.src, ins.offset)})"
     if op is AtomicOp.STORE_RELEASE:
-        return f"store_release({place}, {letter}{int(ins.src)})"
+        return f"store_release({place}, {src})"
     if op is AtomicOp.XCHG:
         return f"{src} = atomic{wide}_xchg({place}, {src})"
     if op is AtomicOp.CMPXCHG:

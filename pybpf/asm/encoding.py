@@ -94,7 +94,9 @@ def decode(data: bytes | bytearray | memoryview, *, byteorder: str = sys.byteord
     table = forms()
     out: list[Instruction] = []
     slots = struct.iter_unpack(order + "BBhi", data)
-    for index, (byte, registers, offset, imm) in enumerate(slots):
+    index = -1
+    for byte, registers, offset, imm in slots:
+        index += 1
         if byteorder == "little":
             dst, src = registers & 0x0F, registers >> 4
         else:
@@ -115,6 +117,7 @@ def decode(data: bytes | bytearray | memoryview, *, byteorder: str = sys.byteord
             if second[:3] != (0, 0, 0):
                 raise AsmError("the second half of ld_imm64 has something in a reserved field", index + 1)
             imm = (imm & 0xFFFF_FFFF) | second[3] << 32
+            index += 1
         ins = Instruction(form.opcode, dst, src, offset, imm)
         fields = form.fields
         if (
@@ -124,7 +127,7 @@ def decode(data: bytes | bytearray | memoryview, *, byteorder: str = sys.byteord
             or (imm and not fields & IMM)
             or (form.kinds and src not in form.kinds)
         ):
-            raise AsmError(_misfit(ins, form), index)
+            raise AsmError(_misfit(ins, form), index - ins.slots + 1)
         out.append(ins)
     return tuple(out)
 

@@ -55,7 +55,9 @@ def _arithmetic() -> Iterator[Form]:
         for op in AluOp:
             if op & 0xF0 not in (AluOp.NEG, AluOp.END) and op < 0x100:
                 yield Form(OpCode(op | cls | _K), DST | IMM, "3.18", version)
-                yield Form(OpCode(op | cls | _X), DST | SRC, "3.18", version)
+                # The kernel marks the moves it adds to clear an upper half (5.3) with 1 in the immediate.
+                marked = IMM if op is AluOp.MOV and cls is InstructionClass.ALU else 0
+                yield Form(OpCode(op | cls | _X), DST | SRC | marked, "3.18", version)
         yield Form(OpCode(AluOp.NEG | cls), DST, "3.18", version)
         for op in (AluOp.SDIV, AluOp.SMOD):
             yield Form(OpCode(op | cls | _K), DST | IMM, "6.6", _V4)

@@ -108,7 +108,7 @@ TABLE = [
     ),
     (asm.xchg(DW, R1, 8, R2), "db210800e1000000", "r2 = atomic64_xchg((u64 *)(r1 +8), r2)"),
     (asm.cmpxchg(W, R1, 8, R2), "c3210800f1000000", "r0 = atomic_cmpxchg((u32 *)(r1 +8), r0, r2)"),
-    (asm.load_acquire(B, R1, R2, 8), "d321080000010000", "w1 = load_acquire((u8 *)(r2 +8))"),
+    (asm.load_acquire(B, R1, R2, 8), "d321080000010000", "r1 = load_acquire((u8 *)(r2 +8))"),
     (asm.store_release(DW, R1, 8, R2), "db21080010010000", "store_release((u64 *)(r1 +8), r2)"),
     (asm.jump(5), "0500050000000000", "goto pc+5"),
     (asm.jump_long(-70000), "0600000090eefeff", "gotol pc-70000"),

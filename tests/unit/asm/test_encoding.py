@@ -156,6 +156,8 @@ def test_what_does_not_exist_cannot_be_encoded(ins: Instruction, reason: str) ->
         ("db21000002000000", 0, "opcode"),
         ("dc01000021000000", 0, "opcode"),
         ("8530000001000000", 0, "kind 3"),
+        ("1800000000000000 0000000000000000 9501000000000000", 2, "dst is 1"),
+        ("9500000000000000 1870000000000000 0000000000000000", 1, "kind 7"),
     ],
 )
 def test_what_is_no_program_cannot_be_decoded(code: str, index: int, reason: str) -> None:
