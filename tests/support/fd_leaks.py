@@ -11,7 +11,8 @@ def open_descriptors() -> dict[int, str]:
     found = {}
     for name in os.listdir("/proc/self/fd"):
         try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+            # A file that somebody else deletes meanwhile is the same file.
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}").removesuffix(" (deleted)")
         except FileNotFoundError:
             continue  # the descriptor of this very listing
     return found
