@@ -47,6 +47,8 @@ def _bpf() -> str | None:
 def _netns() -> str | None:
     from tests.support.netns import NetworkNamespace
 
+    if reason := _root():
+        return reason
     try:
         NetworkNamespace().close()
     except OSError as error:
