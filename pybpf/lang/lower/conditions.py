@@ -123,27 +123,43 @@ def _null_test(
 
 
 def _comparison(lo: Lowering, node: ast.Compare, yes: ir.Block, no: ir.Block) -> Outcomes:
-    if len(node.ops) > 1:
-        parts: list[ast.expr] = []
-        lefts = [node.left, *node.comparators[:-1]]
-        for middle in node.comparators[:-1]:
-            if not isinstance(middle, (ast.Name, ast.Constant)):
-                lo.error(middle, "the middle of a chained comparison must be a name", hint="assign it to a name first")
-        for first, link, second in zip(lefts, node.ops, node.comparators):
-            parts.append(ast.copy_location(ast.Compare(first, [link], [second]), node))
-        return _bool_op(lo, ast.BoolOp(ast.And(), parts), parts, yes, no)
-    op, right_node = node.ops[0], node.comparators[0]
+    """``a < b <= c``: each operand is evaluated once, and only as far as the comparison goes."""
     left = expressions.expression(lo, node.left)
-    right = expressions.expression(lo, right_node)
+    failures: list[Flow | None] = []
+    left_node = node.left
+    for index, (op, right_node) in enumerate(zip(node.ops, node.comparators)):
+        right = expressions.expression(lo, right_node)
+        last = index == len(node.ops) - 1
+        following = yes if last else lo.new_block("and")
+        outcomes = _one_comparison(lo, node, op, (left_node, left), (right_node, right), following, no)
+        failures.append(outcomes.when_false)
+        if last or outcomes.when_true is None:
+            return Outcomes(outcomes.when_true, merge(*failures))
+        lo.start(following)
+        lo.flow = outcomes.when_true
+        left_node, left = right_node, right
+    raise AssertionError("a comparison has at least one operator")
+
+
+def _one_comparison(
+    lo: Lowering,
+    node: ast.Compare,
+    op: ast.cmpop,
+    left_side: tuple[ast.expr, Value],
+    right_side: tuple[ast.expr, Value],
+    yes: ir.Block,
+    no: ir.Block,
+) -> Outcomes:
+    (left_node, left), (right_node, right) = left_side, right_side
     if isinstance(op, (ast.Is, ast.IsNot)):
-        return _identity(lo, node, left, right, isinstance(op, ast.IsNot), yes, no)
+        return _identity(lo, left_node, left, right, isinstance(op, ast.IsNot), yes, no)
     if isinstance(op, (ast.In, ast.NotIn)):
-        return _membership(lo, node, left, right, isinstance(op, ast.NotIn), yes, no)
+        return _membership(lo, left_node, left, right, isinstance(op, ast.NotIn), yes, no)
     if type(op) not in COMPARE:
         lo.error(node, f"the comparison {type(op).__name__} is not in the language")
     if isinstance(left, Static) and isinstance(right, Static):
         return _known(lo, COMPARE[type(op)][0](left.value, right.value), yes, no)
-    return compare(lo, node, op, memory.integer(lo, node.left, left), memory.integer(lo, right_node, right), yes, no)
+    return compare(lo, node, op, memory.integer(lo, left_node, left), memory.integer(lo, right_node, right), yes, no)
 
 
 def compare(
@@ -171,7 +187,7 @@ def compare(
 
 
 def _identity(
-    lo: Lowering, node: ast.Compare, left: Value, right: Value, negated: bool, yes: ir.Block, no: ir.Block
+    lo: Lowering, node: ast.expr, left: Value, right: Value, negated: bool, yes: ir.Block, no: ir.Block
 ) -> Outcomes:
     if isinstance(left, Static) and isinstance(right, Static):
         return _known(lo, (left.value is right.value) is not negated, yes, no)
@@ -179,19 +195,19 @@ def _identity(
         lo.error(node, "`is` compares with None only", hint="use == for integers")
     if isinstance(left, Pointer):
         if negated:
-            return _null_test(lo, node.left, left, no, yes, swap=True)
-        return _null_test(lo, node.left, left, yes, no, swap=False)
+            return _null_test(lo, node, left, no, yes, swap=True)
+        return _null_test(lo, node, left, yes, no, swap=False)
     if isinstance(left, Number):
         return _known(lo, negated, yes, no)
     lo.error(node, f"{kind_of(left)} cannot be compared with None")
 
 
 def _membership(
-    lo: Lowering, node: ast.Compare, left: Value, right: Value, negated: bool, yes: ir.Block, no: ir.Block
+    lo: Lowering, node: ast.expr, left: Value, right: Value, negated: bool, yes: ir.Block, no: ir.Block
 ) -> Outcomes:
     if not (isinstance(right, Static) and isinstance(right.value, (tuple, list, set, frozenset, range))):
         lo.error(node, "`in` needs a constant tuple", hint="look the value up in a map")
-    number = memory.integer(lo, node.left, left)
+    number = memory.integer(lo, node, left)
     if isinstance(number, Static):
         return _known(lo, (number.value in right.value) is not negated, yes, no)
     hit, miss = (no, yes) if negated else (yes, no)
