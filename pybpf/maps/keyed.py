@@ -39,9 +39,13 @@ class KeyedMap(Map, Generic[K, V]):
         found = map_lookup(self._need("lookup"), self._pack_key(key), self._stored_size())
         return None if found is None else self._unpack_value(found)
 
-    def update(self, key: K, value: V, flags: UpdateFlag = UpdateFlag.ANY) -> None:
-        """Store ``value``; KernelError with EEXIST (NOEXIST), ENOENT (EXIST) or E2BIG (the map is full)."""
+    def update(self, key: K, value: V, flags: UpdateFlag = UpdateFlag.ANY) -> int:
+        """Store ``value``; KernelError with EEXIST (NOEXIST), ENOENT (EXIST) or E2BIG (the map is full).
+
+        Gives 0; inside a program a negative error number instead of an exception.
+        """
         map_update(self._need("update"), self._pack_key(key), self._pack_value(value), flags)
+        return 0
 
     def delete(self, key: K) -> bool:
         """Delete the element; False when there was none."""

@@ -1,7 +1,7 @@
 """BPF_MAP_TYPE_PERCPU_HASH and PERCPU_ARRAY (Linux 4.6): a value for each possible CPU, so programs need no atomics.
 
-Inside a program a look-up gives the value of the CPU it runs on; in Python it gives a list with one for each possible
-CPU, in the order of their numbers.
+Inside a program a look-up gives the value of the CPU it runs on. Python sees all of them: ``per_cpu(key)`` gives a list
+with one value for each possible CPU, in the order of their numbers, and ``total(key)`` the sum of integers.
 """
 
 from __future__ import annotations
@@ -27,11 +27,25 @@ class _PerCpuMap(KeyedMap[K, "list[V]"], Generic[K, V]):
     ) -> None:
         super().__init__(key=key, value=cast("type[list[V]]", value), max_entries=max_entries, flags=flags, name=name)
 
+    def lookup(self, key: K) -> V | None:  # type: ignore[override]  # one value inside of programs, many outside
+        """In a program: this CPU's value, or None. Python reads :meth:`per_cpu`."""
+        raise self._only_in_programs("lookup")
+
+    def __getitem__(self, key: K) -> V:  # type: ignore[override]  # as for lookup
+        raise self._only_in_programs("[]")
+
+    def __setitem__(self, key: K, value: V) -> None:  # type: ignore[override]  # as for lookup
+        raise self._only_in_programs("[]")
+
+    def per_cpu(self, key: K) -> list[V] | None:
+        """The values at ``key``, one for each possible CPU; None when there is no element."""
+        return super().lookup(key)
+
     def total(self, key: K) -> int:
         """The sum over all CPUs of an integer value; 0 when there is no element. TypeError for other values."""
         if not isinstance(self.value, Scalar):
             raise TypeError(f"{self!r} holds no integers to sum")
-        values = self.lookup(key)
+        values = self.per_cpu(key)
         return sum(cast("list[int]", values)) if values is not None else 0
 
     def _step(self) -> int:

@@ -152,7 +152,7 @@ def test_per_cpu_values_are_written_and_read_one_by_one(kind: str) -> None:
     values = [cpu + 1 for cpu in range(len(possible_cpus()))]
     with spec.create() as live:
         live.update(1, values)
-        assert live.lookup(1) == values
+        assert live.per_cpu(1) == values
         assert live.total(1) == sum(values)
         assert dict(live.items())[1] == values
         live.clear()
@@ -171,7 +171,7 @@ def test_a_program_counts_on_its_own_cpu() -> None:
                 prog_test_run(program, PACKET, repeat=cpu + 5)
         finally:
             os.sched_setaffinity(0, cpus)
-        by_cpu = dict(zip(possible_cpus(), counts[0]))
+        by_cpu = dict(zip(possible_cpus(), counts.per_cpu(0) or []))
         assert {cpu: by_cpu[cpu] for cpu in cpus} == {cpu: cpu + 5 for cpu in cpus}
         assert counts.total(0) == sum(cpu + 5 for cpu in cpus)
 
