@@ -9,8 +9,14 @@ from collections.abc import Iterator
 from epicsmon.ca.header import SHORT_SIZE, Buffer
 from epicsmon.ca.plausible import Verdict, follow
 
-_MAY_BEGIN = re.compile(rb"(?=\x00[\x00-\x1b])", re.DOTALL)
-"""The command, a u16 of at most 27. A look-ahead, because candidates overlap."""
+_EIGHTS = b"".join(re.escape(bytes((low,))) for low in range(0, 256, 8))
+_MAY_BEGIN = re.compile(
+    rb"(?=\x00(?:\x00\x00\x00\x00[\x00-\x63]\x00[^\x00]|[\x01-\x1b](?:\xff\xff|.[" + _EIGHTS + rb"])))", re.DOTALL
+)
+"""A VERSION with a minor, or another command with a size that is a multiple of 8 or in an extension.
+
+Only a sieve for `follow`, so that zeros and text cost little. A look-ahead, because candidates overlap.
+"""
 
 _MAX_OPEN = 64
 """So many undecided places are remembered; hostile bytes can make thousands, each costs a look at every arrival."""
@@ -90,7 +96,7 @@ class HeaderSearch:
             first = self._scanned + (self.phase - self._scanned) % 8
             yield from range(first, last, 8)
             return
-        # The pattern looks one byte ahead only, so all of a header is in the data below `last`.
+        # The pattern looks at less than a header, so all that it needs is in the data below `last`.
         for match in _MAY_BEGIN.finditer(self.data, self._scanned):
             if match.start() >= last:
                 return
