@@ -14,14 +14,22 @@ from typing import Any
 
 from epicsmon.demo import softioc
 from epicsmon.demo.client import PERIOD_S, ROLES
+from pybpf.errors import UnsupportedFeature
 
 PREFIX = "DEMO:"
 LOOPBACK = "127.0.0.1"
 DATABASE = Path(__file__).with_name("demo.db")
 
 
-class DemoUnavailable(RuntimeError):
-    """The demo cannot run here; the text says what to install or where to look."""
+class DemoUnavailable(UnsupportedFeature):
+    """The demo cannot run here; ``reason`` says what to install or where to look."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("epicsmon demo", tried=(reason,))
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class DemoSystem:
