@@ -5,7 +5,8 @@ A program feeds `Segment`s to a `PutTracker` and takes `PutEvent`s and `Gap`s fr
 
 from __future__ import annotations
 
+from epicsmon.puts.circuit import PutOrGap
 from epicsmon.puts.limits import Limits
 from epicsmon.puts.tracker import PutTracker, TrackerCounters
 
-__all__ = ["Limits", "PutTracker", "TrackerCounters"]
+__all__ = ["Limits", "PutOrGap", "PutTracker", "TrackerCounters"]

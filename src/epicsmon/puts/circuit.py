@@ -6,15 +6,19 @@ Pure state: messages in, events out. `request` and `reply` have the form of `fra
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Union
 
 from epicsmon.ca.commands import Command
 from epicsmon.ca.dbr import DbrType, decode_value
 from epicsmon.ca.header import Buffer
 from epicsmon.ca.plausible import MAX_TEXT
-from epicsmon.events import Endpoint, Event, Provenance, PutEvent, Value
+from epicsmon.events import Endpoint, Gap, Provenance, PutEvent, Value
 from epicsmon.puts.channels import Channel, Channels
 from epicsmon.puts.stream import Stream
 from epicsmon.text import decode
+
+PutOrGap = Union[PutEvent, Gap]
+"""What a put log is made of."""
 
 # Compared for every message: plain names of plain integers.
 _WRITE, _WRITE_NOTIFY = int(Command.WRITE), int(Command.WRITE_NOTIFY)
@@ -66,7 +70,7 @@ class Circuit:
         replies: Stream,
         namespace: int | None,
         channels: Channels,
-        emit: Callable[[Event], None],
+        emit: Callable[[PutOrGap], None],
         counters: CircuitCounters,
     ) -> None:
         self.client = client

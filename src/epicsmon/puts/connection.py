@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from epicsmon.ca.commands import Command
 from epicsmon.ca.header import Buffer
-from epicsmon.events import Endpoint, Event, Gap, LossUnit, Stage
+from epicsmon.events import Endpoint, Gap, LossUnit, Stage
 from epicsmon.puts.channels import Channels
-from epicsmon.puts.circuit import Circuit, CircuitCounters
+from epicsmon.puts.circuit import Circuit, CircuitCounters, PutOrGap
 from epicsmon.puts.framer import Framer
 from epicsmon.puts.limits import Budget, Limits
 from epicsmon.puts.stream import Stream
@@ -27,7 +27,7 @@ class Surroundings:
 
     __slots__ = ("budget", "circuits", "emit", "limits", "lost_bytes", "resynchronised")
 
-    def __init__(self, limits: Limits, emit: Callable[[Event], None]) -> None:
+    def __init__(self, limits: Limits, emit: Callable[[PutOrGap], None]) -> None:
         self.limits = limits
         self.budget = Budget(limits.memory)
         self.emit = emit

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from epicsmon.ca.plausible import Verdict, follow
 from epicsmon.capture.packet import ACK, FIN, RST, SYN, Segment
-from epicsmon.events import Endpoint, Event, Gap, LossUnit, Stage
+from epicsmon.events import Endpoint, Gap, LossUnit, Stage
+from epicsmon.puts.circuit import PutOrGap
 from epicsmon.puts.connection import Connection, Direction, Surroundings
 from epicsmon.puts.limits import Limits
 from epicsmon.puts.stream import Pushed
@@ -45,7 +46,7 @@ class PutTracker:
 
     def __init__(self, limits: Limits | None = None, is_server: Callable[[Endpoint], bool] | None = None) -> None:
         self._limits = limits or Limits()
-        self._events: list[Event] = []
+        self._events: list[PutOrGap] = []
         self._shared = Surroundings(self._limits, self._events.append)
         self._is_server = is_server or _nobody
         self._flows: dict[_Key, Direction] = {}
@@ -77,7 +78,7 @@ class PutTracker:
         """The bytes of memory that all circuits hold, roughly; never long above `Limits.memory`."""
         return self._shared.budget.used
 
-    def feed(self, segment: Segment) -> Sequence[Event]:
+    def feed(self, segment: Segment) -> Sequence[PutOrGap]:
         """Take one segment; the puts it completes and the gaps it proves, in the order of the stream."""
         self._segments += 1
         time_ns, src, dst, seq, ack, flags, payload, wire_length, namespace = segment
@@ -110,7 +111,7 @@ class PutTracker:
             self._finish(direction, segment)
         return self._take()
 
-    def expire(self, now_ns: int) -> Sequence[Event]:
+    def expire(self, now_ns: int) -> Sequence[PutOrGap]:
         """Give up holes that were waited for long enough; to be called a few times a second when live."""
         for connection in list(self._waiting):
             one, other = connection.one.stream, connection.other.stream
@@ -122,14 +123,14 @@ class PutTracker:
                 self._reject(connection)
         return self._take()
 
-    def close(self, time_ns: int) -> Sequence[Event]:
+    def close(self, time_ns: int) -> Sequence[PutOrGap]:
         """No more segments will come: what still waits is passed on, what is missing is lost."""
         for connection in list(self._connections):
             connection.close(time_ns)
             self._remove(connection)
         return self._take()
 
-    def _take(self) -> Sequence[Event]:
+    def _take(self) -> Sequence[PutOrGap]:
         events = self._events
         if not events:
             return ()

@@ -53,7 +53,10 @@ class Tap:
             segment = parse_ethernet(time.time_ns(), frame)
             if segment is not None:
                 for event in self.tracker.feed(segment):
-                    (self.seen if isinstance(event, PutEvent) else self.gaps).append(event)  # type: ignore[attr-defined]
+                    if isinstance(event, PutEvent):
+                        self.seen.append(event)
+                    else:
+                        self.gaps.append(event)
 
     def puts(self, count: int, patience_s: float = 10.0) -> list[PutEvent]:
         """The puts since the last call: `count` of them, and no more when some time has passed."""
