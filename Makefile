@@ -13,15 +13,15 @@ TESTS ?= tests
 .PHONY: demo test bench lint typing-tree clean
 
 demo:
-	@.ci/setup venv system
+	@.ci/setup demo mounts
 	@.venv/bin/epicsmon demo $(DEMO_ARGS)
 
 test:
-	@.ci/setup venv system
+	@.ci/setup develop mounts tools
 	@$(PYTHON_ENV) -m pytest -q -n $(WORKERS) --dist loadgroup $(TESTS) $(PYTEST_ARGS)
 
 bench:
-	@.ci/setup venv system
+	@.ci/setup develop mounts
 	@$(PYTHON_ENV) -m bench $(BENCH_ARGS)
 
 lint: typing-tree
@@ -32,7 +32,7 @@ lint: typing-tree
 
 # programs/ is installed as epicsmon.programs; mypy reads files, not installations: show it the tree as installed.
 typing-tree:
-	@.ci/setup venv
+	@.ci/setup develop
 	@rm -rf .build/typing && mkdir -p .build/typing/epicsmon
 	@ln -s ../../pybpf .build/typing/pybpf
 	@for entry in src/epicsmon/*; do ln -s ../../../$$entry .build/typing/epicsmon/; done

@@ -17,7 +17,7 @@ class KeepSink:
         self.counters = SinkCounters()
         self.puts: list[PutEvent] = []
         self.chains: dict[tuple[str | None, str | None], Chain] = {}
-        """By (record, kind of root): the chain with the most spans."""
+        """By (record, kind of root): the latest of those with the most spans."""
         self.chains_seen = 0
 
     @property
@@ -50,7 +50,7 @@ class KeepSink:
                 self.chains_seen += 1
                 key = origin_of(event)
                 known = self.chains.get(key)
-                if known is None or len(event.spans) > len(known.spans):
+                if known is None or len(event.spans) >= len(known.spans):
                     self.chains[key] = event
 
     def close(self) -> None:
