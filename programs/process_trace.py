@@ -1,8 +1,9 @@
 """Follows the calls by which records process: one event for each call, written when it returns.
 
 Each thread has a stack of its open calls, so that a call knows the one that it runs in: what dbProcess calls is its
-child, what returned before is a sibling. A frame is known by the stack pointer at its entry; a frame whose stack
-pointer is not above the new one's was left without a return (a killed probe, longjmp) and is dropped.
+child, what returned before is a sibling. A frame is known by the stack pointer at its entry, so a return finds its own
+frame and no other: frames below it were left without a return (a removed probe, longjmp) and are dropped, and a return
+whose entry was not seen (probes are set one after another) finds none.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from pybpf.lang import (
 from pybpf.maps import Array, HashMap, RingBuffer
 from pybpf.object import BpfObject
 
-MAX_DEPTH = 24
-"""Open calls of one thread that are followed; deeper ones are counted."""
+MAX_DEPTH = 64
+"""Open calls of one thread that are followed; deeper ones are counted. The kernel itself keeps no more return probes
+open in a thread (MAX_URETPROBE_DEPTH, include/linux/uprobes.h)."""
 
 COMM_SIZE = 16
 VALUE_SIZE = 64
@@ -42,6 +44,9 @@ PUT_NOTIFY = 4
 
 UNREADABLE = 1
 """Flag: the memory of the record, or of the value, could not be read when the call returned."""
+
+RETURN_ADDRESS = 8
+"""By how much the stack pointer at the return may be above that at the entry: on x86-64 the return address is gone."""
 
 NO_WAKEUP = 1  # BPF_RB_NO_WAKEUP: the reader looks by itself, and the producer is four times cheaper
 
@@ -106,7 +111,8 @@ class PutCall(Struct):
 class ProcessTrace(BpfObject):
     """The programs for one build of the library that holds dbProcess; its layout comes in as constants."""
 
-    threads = HashMap(key=u64, value=Thread, max_entries=4096)
+    threads = HashMap(key=u64, value=Thread, max_entries=2048)
+    """By pid_tgid. The reader takes out those that have ended."""
     blank = Array(value=Thread, max_entries=1)
     calls = RingBuffer(8 << 20)
     untracked = Array(value=u64, max_entries=1)
@@ -147,18 +153,18 @@ class ProcessTrace(BpfObject):
         return self.enter(ctx, PUT_NOTIFY)
 
     def enter(self, ctx: Registers, kind: int) -> int:
-        """Push a frame; the return pops it, also when it was too deep to be kept."""
+        """Push a frame; 1 when there is no room for it, which spares the return probe where the kernel can."""
         me = get_current_pid_tgid()
         thread = self.threads.lookup(me)
         if thread is None:
             empty = self.blank.lookup(0)
             if empty is None:
-                return 0
+                return 1
             self.threads.update(me, empty)
             thread = self.threads.lookup(me)
             if thread is None:
                 self.untracked[0] += 1
-                return 0
+                return 1
         sp = ctx.stack_pointer
         depth = thread.depth
         while 0 < depth <= MAX_DEPTH:
@@ -167,10 +173,11 @@ class ProcessTrace(BpfObject):
             depth -= 1
             thread.abandoned = thread.abandoned + 1
         thread.seen = thread.seen + 1
-        thread.depth = depth + 1
+        thread.depth = depth
         if depth >= MAX_DEPTH:
             thread.too_deep = thread.too_deep + 1
-            return 0
+            return 1
+        thread.depth = depth + 1
         frame = thread.frames[depth]
         frame.stack_pointer = sp
         frame.subject = ctx.argument(0)
@@ -186,13 +193,23 @@ class ProcessTrace(BpfObject):
         now = ktime_get_ns()
         me = get_current_pid_tgid()
         thread = self.threads.lookup(me)
-        if thread is None or thread.depth == 0:
+        if thread is None:
             return 0
-        depth = thread.depth - 1
+        sp = ctx.stack_pointer
+        depth = thread.depth
+        while 0 < depth <= MAX_DEPTH:
+            if thread.frames[depth - 1].stack_pointer + RETURN_ADDRESS >= sp:
+                break
+            depth -= 1
+            thread.abandoned = thread.abandoned + 1
         thread.depth = depth
-        if depth >= MAX_DEPTH:
+        if depth == 0 or depth > MAX_DEPTH:
             return 0
+        depth -= 1
         frame = thread.frames[depth]
+        if frame.stack_pointer > sp:
+            return 0
+        thread.depth = depth
         if kind in (PUT, PUT_FIELD):
             put = self.calls.reserve(PutCall)
             if put is None:

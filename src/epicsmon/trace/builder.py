@@ -8,7 +8,8 @@ lost, and comes out as chains of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from epicsmon.events import Chain, Span, SpanKind, Trigger
 from epicsmon.text import decode
@@ -22,69 +23,84 @@ MAX_PENDING = 100_000
 """Calls waiting for their root, in one process; beyond that the oldest thread's calls come out without it."""
 
 
+class Built(NamedTuple):
+    """A chain, and how many calls it is made of: a dbPut inside of a dbPutField has no span of its own."""
+
+    chain: Chain
+    calls: int
+
+
 class ChainBuilder:
     """Joins the calls of one IOC."""
 
-    def __init__(self, ioc: TracedIoc) -> None:
+    def __init__(self, ioc: TracedIoc, max_pending: int = MAX_PENDING) -> None:
         self._ioc = ioc
+        self._max_pending = max_pending
         self._open: dict[int, list[RawCall]] = {}
         self._pending = 0
 
-    def add(self, call: RawCall, clock_offset: int) -> Iterator[Chain]:
+    @property
+    def pending(self) -> int:
+        """Calls that wait for their root."""
+        return self._pending
+
+    def add(self, call: RawCall, clock_offset: int) -> Iterator[Built]:
         """The chains that ``call`` completes. ``clock_offset`` takes CLOCK_MONOTONIC to the epoch, in ns."""
-        waiting = self._open.get(call.tid)
         if call.depth > 0:
-            if waiting is None:
-                waiting = self._open[call.tid] = []
-            waiting.append(call)
+            self._open.setdefault(call.tid, []).append(call)
             self._pending += 1
-            if self._pending > MAX_PENDING:
-                yield from self._orphans(self._open.pop(next(iter(self._open))), clock_offset)
+            if self._pending > self._max_pending:
+                yield from self._orphans(next(iter(self._open)), clock_offset)
             return
-        own = [call]
-        if waiting:
-            del self._open[call.tid]
-            others = [other for other in waiting if other.root != call.start]
-            own += [other for other in waiting if other.root == call.start]
-            self._pending -= len(own) - 1
-            if others:
-                yield from self._orphans(others, clock_offset)
+        waiting = self._open.pop(call.tid, [])
+        own = [call, *(other for other in waiting if other.root == call.start)]
+        if len(own) <= len(waiting):
+            self._open[call.tid] = [other for other in waiting if other.root != call.start]
+            yield from self._orphans(call.tid, clock_offset)
+        self._pending -= len(own) - 1
         yield self._chain(own, clock_offset)
 
-    def flush(self, clock_offset: int) -> Iterator[Chain]:
+    def flush(self, clock_offset: int) -> Iterator[Built]:
         """What is left when nothing more will come: calls whose roots had not returned, or were lost."""
-        for calls in self._open.values():
-            yield from self._orphans(calls, clock_offset)
-        self._open.clear()
+        for tid in list(self._open):
+            yield from self._orphans(tid, clock_offset)
 
-    def _orphans(self, calls: list[RawCall], clock_offset: int) -> Iterator[Chain]:
+    def _orphans(self, tid: int, clock_offset: int) -> Iterator[Built]:
+        """What waits in one thread as chains without their roots: one for each call that has no other around it."""
+        calls = self._open.pop(tid)
         self._pending -= len(calls)
-        known = {(call.root, call.start) for call in calls}
-        tops = [call for call in calls if (call.root, call.parent) not in known]
-        for top in tops:
-            inside = [call for call in calls if call.root == top.root and top.start <= call.start <= top.end]
-            yield self._chain([top, *(call for call in inside if call is not top)], clock_offset)
+        chains: list[list[RawCall]] = []
+        for call in sorted(calls, key=_by_root_and_start):
+            # A call begins before all that it makes and ends after it, so an outermost one comes first of its own.
+            if chains and chains[-1][0].root == call.root and call.start <= chains[-1][0].end:
+                chains[-1].append(call)
+            else:
+                chains.append([call])
+        for chain in chains:
+            yield self._chain(chain, clock_offset)
 
-    def _chain(self, calls: list[RawCall], clock_offset: int) -> Chain:
+    def _chain(self, calls: list[RawCall], clock_offset: int) -> Built:
         root = calls[0]
         merged = _merged_puts(calls)
         trace_id = self._ioc.ids.trace(root.tid, root.root)
         spans = [self._span(call, trace_id, merged, clock_offset) for call in calls if call.start not in merged]
-        spans[0] = self._with_trigger(spans[0], root)
+        thread = decode(root.comm) if root.comm else None
+        spans[0] = replace(spans[0], thread=thread, trigger=Trigger.of_thread(thread, root.tid == root.pid))
         spans[1:] = sorted(spans[1:], key=lambda span: span.start_ns)
-        return Chain(tuple(spans))
+        return Built(Chain(tuple(spans)), len(calls))
 
     def _span(self, call: RawCall, trace_id: int, merged: dict[int, RawCall], clock_offset: int) -> Span:
-        put = call.put
+        put, readable = call.put, call.readable
         record_at, field = call.subject, None
         outcome = self._ioc.layout.read(call.window) if call.window and call.readable else NOT_READ
         value = outcome.value
         if call.kind is SpanKind.PUT_NOTIFY:
             inner = next((other for other in merged.values() if other.parent == call.start), None)
-            put = inner.put if inner is not None else None
+            if inner is not None:
+                put, readable = inner.put, inner.readable
         if put is not None:
-            record_at, value = put.record, self._ioc.put_value(put)
-            field = self._ioc.field_name(put)
+            record_at, field = put.record, self._ioc.field_name(put)
+            value = self._ioc.put_value(put) if readable else None
         elif call.kind is not SpanKind.PROCESS:
             record_at = 0
         record = self._ioc.record(record_at)
@@ -108,12 +124,9 @@ class ChainBuilder:
             active=outcome.active,
         )
 
-    def _with_trigger(self, span: Span, root: RawCall) -> Span:
-        thread = decode(root.comm) if root.comm else None
-        fields = dict(vars(span))
-        fields["thread"] = thread
-        fields["trigger"] = Trigger.of_thread(thread, root.tid == root.pid)
-        return Span(**fields)
+
+def _by_root_and_start(call: RawCall) -> tuple[int, int]:
+    return call.root, call.start
 
 
 def _merged_puts(calls: list[RawCall]) -> dict[int, RawCall]:

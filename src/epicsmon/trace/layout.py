@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from epicsmon.ioc import decode_field
+from epicsmon.ioc import UnknownLayout, decode_field
 from epicsmon.ioc.values import element_size
 
 if TYPE_CHECKING:
@@ -40,14 +40,21 @@ NOT_READ = Outcome(None, None, None, None, None)
 
 @dataclass(frozen=True)
 class TraceLayout:
-    """The window of a record and how to decode it; ``offset`` and ``size`` are bytes within the record."""
+    """The window of a record and how to decode it; ``offset`` and ``size`` are bytes within the record.
+
+    VAL is in it for every type that keeps it next to dbCommon in at most 40 bytes, as all scalar types of Base do. For
+    others, and for arrays and long strings, which lie elsewhere, the value is None.
+
+    Raises:
+        UnknownLayout: dbCommon has none of the fields that are needed; asked for when it is read first.
+    """
 
     types: RecordTypes
 
     @cached_property
     def offset(self) -> int:
         """Where the window begins."""
-        return min(self._common(name).offset for name in _WANTED)
+        return min(self._common(name).offset for name in _WANTED) // 8 * 8
 
     @cached_property
     def size(self) -> int:
@@ -69,7 +76,9 @@ class TraceLayout:
         return codes
 
     def read(self, window: bytes) -> Outcome:
-        """What the window of a record says."""
+        """What the window of a record says; nothing when it is shorter than it should be."""
+        if len(window) < self.size:
+            return NOT_READ
         rdes = int.from_bytes(self._bytes(window, self._common("RDES")), "little")
         record_type = self.types.at(rdes)
         return Outcome(
@@ -96,4 +105,7 @@ class TraceLayout:
         return window[start : start + field.size] if start >= 0 else b""
 
     def _common(self, name: str) -> Field:
-        return self.types.common[name]
+        field = self.types.common.get(name)
+        if field is None:
+            raise UnknownLayout(self.types.types[0].address, f"{name} is not in the same place in all record types")
+        return field

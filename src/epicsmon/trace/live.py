@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
-from epicsmon.counters import Counters
-from epicsmon.events import Chain, Gap, IocEvent, IocEventKind, Stage
-from epicsmon.ioc import IocError, IocFinder
+from epicsmon.events import Chain, Gap, IocEvent, IocEventKind
+from epicsmon.ioc import DatabaseNotLoaded, IocError, IocFinder
+from epicsmon.trace.account import Account
 from epicsmon.trace.builder import ChainBuilder
+from epicsmon.trace.clock import clock_offset
 from epicsmon.trace.identity import boot_id
-from epicsmon.trace.probes import ProbeCounts, Probes, layout_key
+from epicsmon.trace.probes import ProbeCounts, Probes, layout_key, require_uprobes
 from epicsmon.trace.subject import TracedIoc
 from pybpf.errors import PermissionDenied, PybpfError, UnsupportedFeature
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from epicsmon.counters import Counters
     from epicsmon.ioc import Ioc
+    from epicsmon.ioc.process import ProcessIdentity
+    from epicsmon.trace.builder import Built
     from epicsmon.trace.calls import RawCall
     from pybpf.links import UprobeMethod
 
@@ -26,67 +33,93 @@ POLL_S = 0.02
 """The programs do not wake the reader, which is four times cheaper for the IOC; it looks this often."""
 LOOK_AROUND_S = 2.0
 """How often new and ended IOCs are looked for, and losses in the kernel counted."""
+BATCH = 4096
+"""Calls taken out of a ring at once: bounds the memory of a reader that has fallen behind."""
 
 TraceEvent = Union[Chain, Gap, IocEvent]
+
+
+@dataclass
+class Traced:
+    """An IOC under the tracer; one that ends is still there until its last calls have come out of the ring."""
+
+    subject: TracedIoc
+    builder: ChainBuilder
+    probes: Probes
+    ending: bool = False
 
 
 class TraceSource:
     """Chains of all traced IOCs, as an iterator; see :func:`trace_processing`."""
 
-    def __init__(self, iocs: Sequence[str | int] | None = None, *, force: UprobeMethod | None = None) -> None:
-        self.counters = Counters()
-        """In calls: seen by the probes, delivered as spans, lost in between; settled when the iteration ends."""
+    def __init__(
+        self,
+        iocs: Sequence[str | int] | None = None,
+        *,
+        force: UprobeMethod | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
         self._wanted = [str(item) for item in iocs] if iocs else None
         self._force = force
+        self._sizes = sizes
         self._finder = IocFinder()
         self._boot = boot_id()
         self._cleanup = ExitStack()
         self._probes: dict[tuple[int, int, int], Probes] = {}
-        self._traced: dict[int, tuple[TracedIoc, ChainBuilder, Probes]] = {}
-        self._refused: set[tuple[int, int]] = set()
-        self._reported = ProbeCounts()
-        self._garbage = 0
-        self._received = 0
-        self._stopped = False
+        self._traced: dict[int, Traced] = {}
+        self._refused: set[ProcessIdentity] = set()
+        self._account = Account()
         self._waiting: list[TraceEvent] = []
+        self._caught_up = True
+        self._stopped = False
+        self._ended = False
+
+    @property
+    def counters(self) -> Counters:
+        """In calls: seen by the probes, delivered in spans, lost in between; balanced when the iteration has ended.
+
+        ``filtered`` counts what arrived after the iteration was left.
+        """
+        return self._account.counters
 
     @property
     def traced(self) -> tuple[TracedIoc, ...]:
         """The IOCs that are traced now."""
-        return tuple(subject for subject, _, _ in self._traced.values())
+        return tuple(traced.subject for traced in self._traced.values() if not traced.ending)
 
     def stop(self) -> None:
         """End the iteration after what was already received."""
         self._stopped = True
 
     def look_around(self) -> None:
-        """Attach to IOCs that are new, forget those that ended.
+        """Attach to IOCs that are new, detach from those that ended.
 
         Raises:
             PermissionDenied, UnsupportedFeature: this host or this user cannot trace at all.
         """
         found = {ioc.pid: ioc for ioc in self._finder.find() if self._is_wanted(ioc)}
-        for pid in [pid for pid in self._traced if not self._same(pid, found.get(pid))]:
-            self._forget(pid)
+        for pid, traced in self._traced.items():
+            if not traced.ending and (pid not in found or found[pid].identity != traced.subject.ioc.identity):
+                traced.probes.detach(pid)
+                traced.ending = True
         for pid, ioc in found.items():
-            identity = (pid, ioc.identity.start_ticks)
-            if pid in self._traced or identity in self._refused or ioc.is_initialized is False:
+            if pid in self._traced or ioc.identity in self._refused or ioc.is_initialized is False:
                 continue
             try:
                 self._attach(ioc)
-            except (PermissionDenied, UnsupportedFeature):
-                raise
+            except DatabaseNotLoaded:
+                continue
             except (IocError, PybpfError) as error:
-                self._refused.add(identity)
-                self._say(IocEventKind.FOUND, ioc, f"not traced: {error}")
+                if isinstance(error, (PermissionDenied, UnsupportedFeature)) and not self._traced:
+                    raise
+                self._refused.add(ioc.identity)
+                self._say(IocEventKind.FOUND, ioc.pid, _name_of(ioc), f"not traced: {error}")
 
     def _is_wanted(self, ioc: Ioc) -> bool:
-        if self._wanted is None:
+        if self._wanted is None or str(ioc.pid) in self._wanted:
             return True
-        return str(ioc.pid) in self._wanted or any(fnmatch.fnmatchcase(ioc.name, item) for item in self._wanted)
-
-    def _same(self, pid: int, ioc: Ioc | None) -> bool:
-        return ioc is not None and ioc.identity == self._traced[pid][0].ioc.identity
+        name = _name_of(ioc)
+        return name is not None and any(fnmatch.fnmatchcase(name, item) for item in self._wanted)
 
     def _attach(self, ioc: Ioc) -> None:
         with ExitStack() as undo:
@@ -94,110 +127,123 @@ class TraceSource:
             key = layout_key(subject)
             probes = self._probes.get(key)
             if probes is None:
-                probes = undo.enter_context(Probes(subject, force=self._force))
+                probes = undo.enter_context(Probes(subject, force=self._force, sizes=self._sizes))
             links = probes.attach(subject)
             undo.pop_all()
         if key not in self._probes:
             self._probes[key] = self._cleanup.enter_context(probes)
-        self._traced[ioc.pid] = (subject, ChainBuilder(subject), probes)
-        self._say(IocEventKind.FOUND, ioc, f"traced by {links[0].kind.value}, {len(links)} functions")
+        self._traced[ioc.pid] = Traced(subject, ChainBuilder(subject), probes)
+        detail = f"traced by {links[0].kind.value}, {len(links)} functions"
+        self._say(IocEventKind.FOUND, ioc.pid, subject.name, detail)
 
-    def _forget(self, pid: int) -> None:
-        subject, builder, probes = self._traced.pop(pid)
-        probes.detach(pid)
-        self._waiting.extend(builder.flush(clock_offset()))
-        self._say(IocEventKind.EXITED, subject.ioc, "no longer traced")
-        subject.ioc.close()
-
-    def _say(self, kind: IocEventKind, ioc: Ioc, detail: str) -> None:
-        try:
-            name: str | None = ioc.name
-        except IocError:
-            name = None
-        self._waiting.append(IocEvent(time.time_ns(), kind, ioc.pid, name, detail))
+    def _say(self, kind: IocEventKind, pid: int, name: str | None, detail: str) -> None:
+        self._waiting.append(IocEvent(time.time_ns(), kind, pid, name, detail))
 
     def __iter__(self) -> Iterator[TraceEvent]:
         looked = time.monotonic()
-        while not self._stopped:
-            yield from self._poll()
-            if time.monotonic() - looked >= LOOK_AROUND_S:
-                self.look_around()
-                yield from self._losses()
-                looked = time.monotonic()
-            if not self._stopped:
-                self._wait()
-        yield from self._finish()
-
-    def _wait(self) -> None:
-        time.sleep(POLL_S)
+        try:
+            while not self._stopped:
+                yield from self._poll()
+                if time.monotonic() - looked >= LOOK_AROUND_S:
+                    self.look_around()
+                    yield from self._account.losses(self._counts(), time.time_ns())
+                    looked = time.monotonic()
+                if self._caught_up and not self._stopped:
+                    time.sleep(POLL_S)
+            self._detach()
+            self._caught_up = False
+            while not self._caught_up:
+                yield from self._poll()
+            offset = clock_offset()
+            for traced in self._traced.values():
+                yield from self._out(traced.builder.flush(offset))
+            self._ended = True
+            yield from self._account.losses(self._counts(), time.time_ns(), closing=True)
+            yield from self._told()
+        finally:
+            self._settle()
 
     def _poll(self) -> Iterator[TraceEvent]:
+        """What is in the rings, a batch of each, and what else is to be told."""
+        yield from self._told()
+        ending = [pid for pid, traced in self._traced.items() if traced.ending]
         offset = clock_offset()
-        calls: list[RawCall] = []
-        for probes in self._probes.values():
-            _, bad = probes.poll(calls.append)
-            self._garbage += bad
-        self._received += len(calls)
+        calls, garbage = self._take(BATCH)
+        unknown = 0
         for call in calls:
             traced = self._traced.get(call.pid)
-            if traced is not None:
-                yield from traced[1].add(call, offset)
+            if traced is None:
+                unknown += 1
+            else:
+                yield from self._out(traced.builder.add(call, offset))
+        now = time.time_ns()
+        if garbage:
+            yield self._account.garbage(garbage, now)
+        if unknown:
+            yield self._account.strangers(unknown, now)
+        for pid in ending if self._caught_up else ():
+            traced = self._traced.pop(pid)
+            yield from self._out(traced.builder.flush(offset))
+            traced.subject.ioc.close()
+            self._say(IocEventKind.EXITED, pid, traced.subject.name, "no longer traced")
+
+    def _told(self) -> Iterator[TraceEvent]:
         waiting, self._waiting = self._waiting, []
         yield from waiting
 
-    def _finish(self) -> Iterator[TraceEvent]:
-        for pid, (_, _, probes) in self._traced.items():
-            probes.detach(pid)
-        yield from self._poll()
-        offset = clock_offset()
-        for _, builder, _ in self._traced.values():
-            yield from builder.flush(offset)
-        yield from self._losses()
+    def _take(self, limit: int) -> tuple[list[RawCall], int]:
+        calls: list[RawCall] = []
+        garbage = 0
+        self._caught_up = True
+        for probes in self._probes.values():
+            taken, bad = probes.poll(calls.append, limit)
+            garbage += bad
+            self._caught_up &= taken < limit
+        self._account.receive(len(calls))
+        return calls, garbage
 
-    def _losses(self) -> Iterator[Gap]:
-        counts = self._counts()
-        now = time.time_ns()
-        full = counts.ring_full - self._reported.ring_full
-        other = counts.lost - self._reported.lost - full
-        if full:
-            yield Gap(now, Stage.RING, full, "calls made while the ring was full: the reader was too slow")
-        if other:
-            yield Gap(now, Stage.SOURCE, other, "calls nested too deep, or left without a return")
-        if self._garbage:
-            yield Gap(now, Stage.PARSER, self._garbage, "events that could not be read")
-            self._received += self._garbage
-            self.counters.lost += self._garbage
-            self._garbage = 0
-        self._reported = counts
-        self.counters.seen = self._received + counts.lost
-        self.counters.lost = counts.lost + self.counters.seen - self._received - counts.lost
-        self.counters.delivered = self.counters.seen - self.counters.lost
+    def _out(self, chains: Iterator[Built]) -> Iterator[Chain]:
+        for chain, calls in chains:
+            self._account.deliver(calls)
+            yield chain
+
+    def _detach(self) -> None:
+        for pid, traced in self._traced.items():
+            traced.probes.detach(pid)
+
+    def _settle(self) -> None:
+        """Account for what nobody takes any more, when the iteration was left before its end."""
+        if self._ended:
+            return
+        self._ended = True
+        self._detach()
+        self._caught_up = False
+        while not self._caught_up:
+            _, garbage = self._take(BATCH)
+            if garbage:
+                self._account.garbage(garbage, time.time_ns())
+        self._account.losses(self._counts(), time.time_ns(), closing=True)
 
     def _counts(self) -> ProbeCounts:
-        total = [0] * 6
+        total = ProbeCounts()
         for probes in self._probes.values():
-            counted = probes.counts()
-            numbers = (
-                counted.seen,
-                counted.ring_full,
-                counted.too_deep,
-                counted.abandoned,
-                counted.open,
-                counted.untracked,
-            )
-            total = [before + number for before, number in zip(total, numbers)]
-        return ProbeCounts(*total)
+            total += probes.counts()
+        return total
 
     def close(self) -> None:
         """Detach from every IOC; they go on as before."""
-        for subject, _, _ in self._traced.values():
-            subject.ioc.close()
-        self._traced.clear()
-        self._cleanup.close()
-        self._probes.clear()
-
-    def __enter__(self) -> TraceSource:  # noqa: PYI034 - typing.Self is 3.11
         try:
+            self._settle()
+        finally:
+            for traced in self._traced.values():
+                traced.subject.ioc.close()
+            self._traced.clear()
+            self._cleanup.close()
+            self._probes.clear()
+
+    def __enter__(self) -> Self:
+        try:
+            require_uprobes()
             self.look_around()
         except BaseException:
             self.close()
@@ -208,9 +254,11 @@ class TraceSource:
         self.close()
 
 
-def clock_offset() -> int:
-    """What takes CLOCK_MONOTONIC, the programs' clock, to the epoch, in ns."""
-    return time.time_ns() - time.monotonic_ns()
+def _name_of(ioc: Ioc) -> str | None:
+    try:
+        return ioc.name
+    except IocError:
+        return None
 
 
 def trace_processing(iocs: Sequence[str | int] | None = None, *, force: UprobeMethod | None = None) -> TraceSource:

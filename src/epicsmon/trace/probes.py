@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from epicsmon.ioc import NoSuchFunction
-from epicsmon.programs.process_trace import ProcessTrace
+from epicsmon.programs.process_trace import MAX_DEPTH, ProcessTrace, Thread
 from epicsmon.trace.calls import BadCall, decode_call
+from pybpf.errors import UnsupportedFeature
+from pybpf.links import ProbeSide, uprobe_methods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from epicsmon.trace.calls import RawCall
     from epicsmon.trace.subject import TracedIoc
@@ -44,12 +47,17 @@ class ProbeCounts:
         """Calls that gave no event though they ended."""
         return self.ring_full + self.too_deep + self.abandoned + self.untracked
 
+    def __add__(self, other: ProbeCounts) -> ProbeCounts:
+        return ProbeCounts(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
 
 class Probes:
     """The programs of one layout, attached to any number of processes that share it. A context manager."""
 
-    def __init__(self, subject: TracedIoc, *, force: UprobeMethod | None = None) -> None:
-        """Load the programs.
+    def __init__(
+        self, subject: TracedIoc, *, force: UprobeMethod | None = None, sizes: Mapping[str, int] | None = None
+    ) -> None:
+        """Load the programs; ``sizes`` overrides the sizes of their maps (:meth:`pybpf.object.BpfObject.load`).
 
         Raises:
             PermissionDenied, UnsupportedFeature, KernelError, VerifierError: the kernel does not take them.
@@ -59,8 +67,9 @@ class Probes:
         self._force = force
         self._object = ProcessTrace(
             window_offset=layout.offset, window_size=layout.size, element_sizes=layout.element_sizes
-        ).load()
+        ).load(max_entries=dict(sizes or {}))
         self._links: dict[int, list[Link]] = {}
+        self._ended = ProbeCounts()
 
     def attach(self, subject: TracedIoc) -> list[Link]:
         """Attach to the functions of one IOC; those that its Base does not have are left out.
@@ -90,8 +99,8 @@ class Probes:
         for link in self._links.pop(pid, []):
             link.detach()
 
-    def poll(self, handle: Callable[[RawCall], object]) -> tuple[int, int]:
-        """Give every call in the ring to ``handle``; returns how many there were, and how many were garbage."""
+    def poll(self, handle: Callable[[RawCall], object], limit: int | None = None) -> tuple[int, int]:
+        """Give the calls in the ring to ``handle``; returns how many records were taken, how many were garbage."""
         bad = 0
 
         def decode(record: memoryview) -> None:
@@ -103,23 +112,25 @@ class Probes:
                 return
             handle(call)
 
-        return self._object.calls.consume(decode), bad
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until there is something in the ring; False when the time is over."""
-        return self._object.calls.poll(timeout_s)
+        taken = self._object.calls.consume(decode, limit)
+        return taken, bad
 
     def counts(self) -> ProbeCounts:
-        """What the programs have counted since they were loaded."""
-        seen = ring_full = too_deep = abandoned = still_open = 0
-        for thread in self._object.threads.values():
-            seen += thread.seen
-            ring_full += thread.ring_full
-            too_deep += thread.too_deep
-            abandoned += thread.abandoned
-            still_open += min(thread.depth, len(thread.frames))
+        """What the programs have counted since they were loaded.
+
+        Threads that have ended are taken out of the kernel's table, so that there is room for new ones; their calls
+        without a return never will.
+        """
         untracked = self._object.untracked[0]
-        return ProbeCounts(seen + untracked, ring_full, too_deep, abandoned, still_open, untracked)
+        total = ProbeCounts(seen=untracked, untracked=untracked)
+        for key, thread in self._object.threads.items():
+            if _thread_runs(key):
+                total += _counts_of(thread)
+                continue
+            counted = _counts_of(self._object.threads.lookup(key) or thread)  # with what it did since it was read
+            self._object.threads.delete(key)
+            self._ended += replace(counted, abandoned=counted.abandoned + counted.open, open=0)
+        return total + self._ended
 
     def close(self) -> None:
         """Detach everything and give the programs back."""
@@ -137,3 +148,22 @@ class Probes:
 def layout_key(subject: TracedIoc) -> tuple[int, int, int]:
     """What IOCs must have in common to share programs."""
     return (subject.layout.offset, subject.layout.size, subject.layout.element_sizes)
+
+
+def require_uprobes() -> None:
+    """Find out before there is an IOC to attach to whether this can be done at all.
+
+    Raises:
+        PermissionDenied, UnsupportedFeature: it cannot.
+    """
+    if not uprobe_methods(ProbeSide.BOTH):
+        raise UnsupportedFeature("programs at functions of user space (uprobes)", "4.17", ())
+
+
+def _counts_of(thread: Thread) -> ProbeCounts:
+    still_open = min(thread.depth, MAX_DEPTH)
+    return ProbeCounts(thread.seen, thread.ring_full, thread.too_deep, thread.abandoned, still_open)
+
+
+def _thread_runs(pid_tgid: int) -> bool:
+    return os.path.exists(f"/proc/{pid_tgid >> 32}/task/{pid_tgid & 0xFFFFFFFF}")
