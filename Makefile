@@ -33,10 +33,10 @@ lint: typing-tree
 # programs/ is installed as epicsmon.programs; mypy reads files, not installations: show it the tree as installed.
 typing-tree:
 	@.ci/setup develop
-	@rm -rf .build/typing && mkdir -p .build/typing/epicsmon
-	@ln -s ../../pybpf .build/typing/pybpf
-	@for entry in src/epicsmon/*; do ln -s ../../../$$entry .build/typing/epicsmon/; done
-	@ln -s ../../../programs .build/typing/epicsmon/programs
+	@mkdir -p .build/typing/epicsmon
+	@ln -sfn ../../pybpf .build/typing/pybpf
+	@for entry in src/epicsmon/* programs; do ln -sfn ../../../$$entry .build/typing/epicsmon/; done
+	@find .build/typing -xtype l -delete
 
 clean:
 	@rm -rf .build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist src/*.egg-info

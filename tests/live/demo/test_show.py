@@ -14,6 +14,8 @@ import pytest
 
 from epicsmon.demo.show import run_demo
 from epicsmon.store.query import Store
+from tests.support.fixtures import require
+from tests.support.netns import NetworkNamespace
 
 pytestmark = pytest.mark.needs("epics", "uprobes")
 
@@ -22,10 +24,12 @@ EPICSMON = Path(sys.executable).with_name("epicsmon")
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """One run for all the questions; in the machine's own namespace, as the command runs there."""
+    """One run for all the questions, in a namespace without the puts of others."""
+    require("netns")
     folder = tmp_path_factory.mktemp("demo")
     command = [str(EPICSMON), "demo", "--duration", "3", "--dir", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    with NetworkNamespace() as namespace, namespace.entered():
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return folder, done
 
 
@@ -83,7 +87,7 @@ def test_without_root_it_says_so_and_exits_3():
 WITHOUT_ROOT = "from epicsmon.cli import main; import sys; sys.argv = ['epicsmon', 'demo']; sys.exit(main())"
 
 
-def test_ends_the_ioc_when_it_cannot_watch(tmp_path, monkeypatch):
+def test_ends_the_ioc_when_it_cannot_watch(tmp_path, netns):
     """Whatever fails after the IOC is up, the IOC goes down with it."""
     out, err = io.StringIO(), io.StringIO()
     (tmp_path / "store.db").write_text("no store")
