@@ -26,8 +26,8 @@ bench:
 
 lint: typing-tree
 	@.venv/bin/ruff check .
-	@MYPYPATH=.build/typing .venv/bin/mypy -p pybpf -p epicsmon
-	@MYPYPATH=.build/typing:. .venv/bin/mypy --explicit-package-bases tests/support tests/conftest.py bench
+	@MYPYPATH=.build/typing .venv/bin/mypy --cache-dir .build/mypy -p pybpf -p epicsmon
+	@MYPYPATH=.build/typing:. .venv/bin/mypy --cache-dir .build/mypy-tests --explicit-package-bases tests/support tests/conftest.py bench
 	@$(PYTHON_ENV) -m pytest -q -p no:xdist tests/unit/contracts
 
 # programs/ is installed as epicsmon.programs; mypy reads files, not installations: show it the tree as installed.
