@@ -58,12 +58,15 @@ class TraceLayout:
 
     @cached_property
     def size(self) -> int:
-        """How long the window is, a multiple of 8: to behind VAL, but never past the end of the smallest record."""
+        """How long the window is, a multiple of 8: to behind VAL, wherever that lies next to dbCommon.
+
+        Of the smallest records it takes in some bytes of what the heap has behind them, which nobody looks at.
+        """
         needed = max(self._common(name).offset + self._common(name).size for name in _WANTED)
         common_end = max(field.offset + field.size for field in self.types.common.values())
-        smallest = min(record_type.size for record_type in self.types.values())
-        end = max(needed, min(common_end + _VALUE_ROOM + 8, smallest, self.offset + _WINDOW_LIMIT))
-        return (end - self.offset + 7) // 8 * 8
+        # VAL is the first field behind dbCommon, aligned to 8 bytes at most.
+        value_end = min((common_end + 7) // 8 * 8 + _VALUE_ROOM, self.offset + _WINDOW_LIMIT)
+        return (max(needed, value_end) - self.offset + 7) // 8 * 8
 
     @cached_property
     def element_sizes(self) -> int:
