@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from epicsmon.programs import process_trace as kernel
 from hypothesis import strategies as st
 
 from epicsmon.events import SpanKind
 from epicsmon.ioc import Record, RecordTypes
 from epicsmon.ioc.database import Database
 from epicsmon.ioc.process import ProcessIdentity
-from epicsmon.programs import process_trace as kernel
 from epicsmon.trace.subject import TracedIoc
 from pybpf.types import pack
 from tests.support.iocimage import TYPES, FieldSpec, IocImage, RecordSpec, TypeSpec
@@ -107,6 +107,9 @@ class CallRecorder:
             kind=NUMBERS[call.kind],
             depth=depth,
             comm=comm if depth == 0 else b"",
+            returned=0,
+            flags=0,
+            pad=0,
         )
         if call.kind is SpanKind.PROCESS:
             events.append(pack(kernel.Call, header) + self._ioc.window(call.record, self._subject))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given
@@ -174,7 +174,7 @@ def test_a_call_whose_parent_was_lost_keeps_its_parents_id() -> None:
 
 
 @pytest.mark.parametrize("outer", [put_field, put_notify])
-def test_a_put_and_the_dbput_inside_of_it_are_one_span(outer: type[Call]) -> None:
+def test_a_put_and_the_dbput_inside_of_it_are_one_span(outer: Callable[..., Call]) -> None:
     chain = Bench().chain(outer("A", put("A", process("D"), value=7.5), process("A", process("B"))))
     assert shape(chain)[0] in (SpanKind.PUT_FIELD, SpanKind.PUT_NOTIFY)
     assert [span.record for span in chain.children(chain.root)] == ["D", "A"]
@@ -232,7 +232,7 @@ def test_a_record_that_could_not_be_read_has_a_name_and_no_value() -> None:
 
 
 @pytest.mark.parametrize("outer", [put_field, put_notify])
-def test_a_put_value_that_could_not_be_read_is_not_zero(outer: type[Call]) -> None:
+def test_a_put_value_that_could_not_be_read_is_not_zero(outer: Callable[..., Call]) -> None:
     bench = Bench()
     calls = [call._replace(readable=False) for call in bench.calls(outer("A", put("A", value=9.0)))]
     [built] = bench.feed(calls)

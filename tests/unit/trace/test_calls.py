@@ -3,11 +3,11 @@ from __future__ import annotations
 import struct
 
 import pytest
+from epicsmon.programs import process_trace as kernel
 from hypothesis import given
 from hypothesis import strategies as st
 
 from epicsmon.events import SpanKind
-from epicsmon.programs import process_trace as kernel
 from epicsmon.trace.calls import BadCall, RawCall, decode_call
 from pybpf.types import pack
 
@@ -29,6 +29,7 @@ def headers(draw: st.DrawFn, kinds: tuple[int, ...]) -> kernel.Call:
         depth=draw(st.integers(0, 255)),
         flags=draw(st.integers(0, 3)),
         comm=draw(st.binary(max_size=16)),
+        pad=0,
     )
 
 
@@ -76,12 +77,14 @@ def test_any_bytes_are_a_call_or_refused(data: bytes) -> None:
 
 @given(headers((kernel.PUT, kernel.PUT_FIELD)), st.integers(0, kernel.PutCall.SIZE - 1))
 def test_a_record_that_was_cut_short_is_refused(sent: kernel.Call, length: int) -> None:
-    data = pack(kernel.PutCall, kernel.PutCall(call=sent))
+    data = pack(kernel.Call, sent) + bytes(kernel.PutCall.SIZE - kernel.Call.SIZE)
     with pytest.raises(BadCall, match=f"{length} bytes"):
         decode_call(memoryview(data)[:length])
 
 
 @pytest.mark.parametrize("kind", [0, 5, 255])
 def test_a_kind_that_no_program_sends_is_refused(kind: int) -> None:
+    call = kernel.Call.unpack(bytes(kernel.Call.SIZE))
+    call.kind = kind
     with pytest.raises(BadCall):
-        decode_call(memoryview(pack(kernel.Call, kernel.Call(kind=kind))))
+        decode_call(memoryview(pack(kernel.Call, call)))
