@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pybpf.asm import AluOp
 from pybpf.lang import ir
 from pybpf.lang.liveness import live_out
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from pybpf.lang.ir import Block, Function, Instr, Operand, VReg
 
 _IMM_MIN, _IMM_MAX = -(1 << 31), (1 << 31) - 1
+_OFFSET_MIN, _OFFSET_MAX = -(1 << 15), (1 << 15) - 1
+COMMUTATIVE = frozenset({AluOp.ADD, AluOp.MUL, AluOp.OR, AluOp.AND, AluOp.XOR})
+_SHIFTS = frozenset({AluOp.LSH, AluOp.RSH, AluOp.ARSH})
+_DIVISIONS = frozenset({AluOp.DIV, AluOp.MOD})
 
 
 def optimize(function: Function) -> None:
@@ -54,7 +59,11 @@ def _may_replace(instr: Instr, index: int, operand: Operand) -> bool:
         return True
     if isinstance(instr, (ir.Move, ir.Return, ir.Call)):
         return True
-    if isinstance(instr, (ir.Alu, ir.Branch)):
+    if isinstance(instr, ir.Alu):
+        # what the processor does with such a register the verifier refuses as a constant
+        refused = (instr.op in _SHIFTS and not 0 <= operand < 64) or (instr.op in _DIVISIONS and not operand)
+        return index == 1 and fits_immediate(operand) and not refused
+    if isinstance(instr, ir.Branch):
         return index == 1 and fits_immediate(operand)
     if isinstance(instr, ir.Store):
         return index == 0 and (fits_immediate(operand) or instr.size < 8)
@@ -104,7 +113,7 @@ def remove_dead(function: Function) -> bool:
                 changed = True
                 continue
             if instr.dst is not None:
-                if instr.dst not in live and isinstance(instr, ir.Call):
+                if instr.dst not in live and instr.has_effect:
                     instr.dst = None
                 else:
                     live.discard(instr.dst)
@@ -198,16 +207,37 @@ def signed64(value: int) -> int:
 
 
 def legalize(function: Function) -> None:
-    """Put constants where the instruction set takes them, into registers where it does not."""
+    """Give every instruction the form that the processor has: where constants may stand, how far an offset goes."""
     for block in function.blocks:
         result: list[Instr] = []
         for instr in block.instructions:
-            _legalize(function, instr, result)
+            _legalize_constants(function, instr, result)
+            if isinstance(instr, ir.Alu):
+                _legalize_destination(function, instr, result)
+            elif isinstance(instr, (ir.Load, ir.Store, ir.Atomic)):
+                _legalize_offset(function, instr, result)
             result.append(instr)
         block.instructions = result
 
 
-def _legalize(function: Function, instr: Instr, before: list[Instr]) -> None:
+def _legalize_destination(function: Function, instr: ir.Alu, before: list[Instr]) -> None:
+    """``v = a - v``: the processor writes ``a`` to ``v`` first, so it must read the old ``v`` elsewhere."""
+    first, second = instr.sources
+    if isinstance(second, ir.VReg) and second is instr.dst and first is not second and instr.op not in COMMUTATIVE:
+        kept = function.register(second.name)
+        before.append(ir.Move(kept, [second], instr.line))
+        instr.sources[1] = kept
+
+
+def _legalize_offset(function: Function, instr: ir.Load | ir.Store | ir.Atomic, before: list[Instr]) -> None:
+    if instr.slot is None and not _OFFSET_MIN <= instr.offset <= _OFFSET_MAX:
+        base = function.register("far")
+        index = 0 if isinstance(instr, ir.Load) else 1
+        before.append(ir.Alu(base, [instr.sources[index], instr.offset], instr.line, op=AluOp.ADD))
+        instr.sources[index], instr.offset = base, 0
+
+
+def _legalize_constants(function: Function, instr: Instr, before: list[Instr]) -> None:
     for index, source in enumerate(instr.sources):
         if not isinstance(source, int):
             continue

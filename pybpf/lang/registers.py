@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pybpf.asm import R0, R1, R6, AluOp, Register
+from pybpf.asm import R0, R1, R6, Register
 from pybpf.lang import ir
 from pybpf.lang.liveness import live_out
+from pybpf.lang.optimize import COMMUTATIVE
 from pybpf.lang.spill import spill
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _ALL = tuple(Register(number) for number in range(10))
 _SAVED = tuple(Register(number) for number in range(6, 10))
-_COMMUTATIVE = frozenset({AluOp.ADD, AluOp.MUL, AluOp.OR, AluOp.AND, AluOp.XOR})
 _ROUNDS = 32
 
 
@@ -111,7 +111,7 @@ def _visit(graph: _Graph, instr: Instr, live: set[VReg], cost: float) -> None:
         graph.weight[register] += cost
     if isinstance(instr, ir.Alu) and written is not None:
         second = instr.sources[1]
-        if isinstance(second, ir.VReg) and second is not instr.sources[0] and instr.op not in _COMMUTATIVE:
+        if isinstance(second, ir.VReg) and second is not instr.sources[0] and instr.op not in COMMUTATIVE:
             graph.clash(written, second)
     _preferences(graph, instr)
 
