@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Union
 
-from pybpf.elf import ElfImage, ProbeSite, check_process, plan_probe
+from pybpf.elf import ElfImage, ProbeSite, ProcessGone, check_process, plan_probe, processes_mapping
 from pybpf.errors import NotLoaded, UnsafeProbeSite
 from pybpf.hooks.base import Hook, session_target
 from pybpf.kernel.constants import ProgramType
@@ -58,7 +58,8 @@ class _UprobeHook(Hook):
     ) -> Link:
         """Attach to functions of the file at ``path``, in one process or in all that map it.
 
-        Names are planned: the cheapest safe place in or just behind the function's first instruction.
+        Names are planned: the cheapest safe place in or just behind the function's first instruction. A probe that sees
+        returns is refused while a process that it would reach runs under seccomp or with a shadow stack.
 
         Raises:
             SymbolNotFound, ImageError: the file has no such function, or is no ELF image.
@@ -66,10 +67,8 @@ class _UprobeHook(Hook):
             UnsupportedFeature, PermissionDenied, KernelError: no way to attach is to be had.
         """
         returns = self.side is not ProbeSide.ENTRY
-        if pid is not None and returns:
-            check = check_process(pid)
-            if not check.return_probes:
-                raise UnsafeProbeSite(str(sites[0]), 0, check.reason)
+        if returns:
+            _refuse_unsafe_returns(path, pid, sites)
         offsets = _offsets(path, sites, returns)
         return attach_uprobe(self._program, path, offsets, side=self.side, cookies=cookies, pid=pid, force=force)
 
@@ -130,6 +129,20 @@ def _variant(method: UprobeMethod, side: ProbeSide) -> str:
     # programs for perf events are the same, whichever way the event is tied to them
     kind = "perf" if method in (UprobeMethod.PERF_LINK, UprobeMethod.PERF_IOCTL) else method.name.lower()
     return f"{kind} {side.value}"
+
+
+def _refuse_unsafe_returns(path: str | os.PathLike[str], pid: int | None, sites: Sequence[Site]) -> None:
+    for each in processes_mapping(path) if pid is None else (pid,):
+        try:
+            check = check_process(each)
+        except ProcessGone:
+            if pid is not None:
+                raise
+            continue
+        if not check.return_probes:
+            site = sites[0] if sites else "the probe"
+            name = site.symbol if isinstance(site, ProbeSite) else str(site)
+            raise UnsafeProbeSite(name, 0, f"process {each}, {check.reason}, or name one process that allows it")
 
 
 def _offsets(path: str | os.PathLike[str], sites: Sequence[Site], returns: bool) -> list[int]:
