@@ -44,6 +44,8 @@ PUT_NOTIFY = 4
 
 UNREADABLE = 1
 """Flag: the memory of the record, or of the value, could not be read when the call returned."""
+CUT = 2
+"""Flag: only the part of the window that lies within every record could be read."""
 
 RETURN_ADDRESS = 8
 """By how much the stack pointer at the return may be above that at the entry: on x86-64 the return address is gone."""
@@ -121,6 +123,8 @@ class ProcessTrace(BpfObject):
     window_offset = Constant(u32, default=0)
     """Where in a record the bytes begin that an event of dbProcess carries: dbCommon's STAT up to VAL."""
     window_size = Constant(u32, default=0)
+    certain_size = Constant(u32, default=0)
+    """How many of them lie within every record; more may be behind the end of mapped memory."""
     element_sizes = Constant(u64, default=0)
     """Bytes of one element by DBR type, four bits each, 15 standing for a string of 40."""
 
@@ -225,8 +229,11 @@ class ProcessTrace(BpfObject):
                 return 0
             call = bare
             call.flags = 0
-            if tail > 0 and probe_read_user(after(call), tail, frame.subject + self.window_offset) != 0:
-                call.flags = UNREADABLE
+            place = frame.subject + self.window_offset
+            if tail > 0 and probe_read_user(after(call), tail, place) != 0:
+                call.flags = CUT
+                if probe_read_user(after(call), self.certain_size, place) != 0:
+                    call.flags = UNREADABLE
         call.start = frame.start
         call.end = now
         call.subject = frame.subject

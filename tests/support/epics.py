@@ -123,7 +123,11 @@ class RealIoc:
             log=folder / f"{name}.stderr",
             cwd=folder,
         )
-        self.process.read_until(softioc.READY)
+        try:
+            self.process.read_until(softioc.READY)
+        except BaseException:
+            self.process.stop()
+            raise
 
     @property
     def pid(self) -> int:

@@ -17,6 +17,7 @@ from epicsmon.trace.layout import NOT_READ
 
 if TYPE_CHECKING:
     from epicsmon.trace.calls import RawCall
+    from epicsmon.trace.layout import Outcome
     from epicsmon.trace.subject import TracedIoc
 
 MAX_PENDING = 100_000
@@ -92,7 +93,7 @@ class ChainBuilder:
     def _span(self, call: RawCall, trace_id: int, merged: dict[int, RawCall], clock_offset: int) -> Span:
         put, readable = call.put, call.readable
         record_at, field = call.subject, None
-        outcome = self._ioc.layout.read(call.window) if call.window and call.readable else NOT_READ
+        outcome = self._outcome(call) if call.window and call.readable else NOT_READ
         value = outcome.value
         if call.kind is SpanKind.PUT_NOTIFY:
             inner = next((other for other in merged.values() if other.parent == call.start), None)
@@ -123,6 +124,10 @@ class ChainBuilder:
             severity=outcome.severity,
             active=outcome.active,
         )
+
+    def _outcome(self, call: RawCall) -> Outcome:
+        layout = self._ioc.layout
+        return layout.read(call.window if call.whole else call.window[: layout.certain_size])
 
 
 def _by_root_and_start(call: RawCall) -> tuple[int, int]:

@@ -43,6 +43,7 @@ class RawCall(NamedTuple):
     kind: SpanKind
     depth: int
     readable: bool
+    whole: bool
     comm: bytes
     window: bytes
     put: PutArguments | None
@@ -66,10 +67,11 @@ def decode_call(data: memoryview) -> RawCall:
             put = _put(data)
         elif len(data) > _CALL.size:
             window = bytes(data[_CALL.size :])
-        readable = not flags & kernel.UNREADABLE
+        readable, whole = not flags & kernel.UNREADABLE, not flags & kernel.CUT
         pid, tid = thread >> 32, thread & 0xFFFFFFFF
         name = comm.split(b"\0", 1)[0] if depth == 0 else b""
-        return RawCall(start, end, parent, root, subject, pid, tid, KINDS[kind], depth, readable, name, window, put)
+        which = KINDS[kind]
+        return RawCall(start, end, parent, root, subject, pid, tid, which, depth, readable, whole, name, window, put)
     except (struct.error, KeyError) as error:
         raise BadCall(f"a record of {len(data)} bytes is no event: {error}") from error
 

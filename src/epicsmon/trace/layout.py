@@ -1,7 +1,7 @@
 """What the kernel program must know of an IOC's records, and how to read what it sends: all from the IOC's own tables.
 
-An event of dbProcess carries one window of the record: from the first of STAT, SEVR, PACT and RDES to behind where most
-record types have VAL. One read of a few hundred bytes costs the IOC less than two small ones.
+An event of dbProcess carries one window of the record: from the first of STAT, SEVR, PACT and RDES to behind VAL. One
+read of a few hundred bytes costs the IOC less than two small ones.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from epicsmon.ioc import Field, RecordType, RecordTypes
 
 _WANTED = ("STAT", "SEVR", "PACT", "RDES")
-_VALUE_ROOM = 40
-"""The longest value that is sent whole: MAX_STRING_SIZE."""
-_WINDOW_LIMIT = 1024
+_WINDOW_LIMIT = 512
+"""No type's value makes the window longer than this, in bytes."""
 _STRING_CODE = 15
 
 
@@ -42,8 +41,8 @@ NOT_READ = Outcome(None, None, None, None, None)
 class TraceLayout:
     """The window of a record and how to decode it; ``offset`` and ``size`` are bytes within the record.
 
-    VAL is in it for every type that keeps it next to dbCommon in at most 40 bytes, as all scalar types of Base do. For
-    others, and for arrays and long strings, which lie elsewhere, the value is None.
+    VAL is in it for every type that keeps it within 512 bytes, as all scalar types of Base do. For others, and for
+    arrays and long strings, which lie outside the record, the value is None.
 
     Raises:
         UnknownLayout: dbCommon has none of the fields that are needed; asked for when it is read first.
@@ -58,15 +57,23 @@ class TraceLayout:
 
     @cached_property
     def size(self) -> int:
-        """How long the window is, a multiple of 8: to behind VAL, wherever that lies next to dbCommon.
+        """How long the window is, a multiple of 8. Of small records it takes in what the heap has behind them."""
+        ends = [self._needed]
+        for record_type in self.types.values():
+            value = record_type.value_field
+            if value is not None and value.offset + value.size <= self.offset + _WINDOW_LIMIT:
+                ends.append(value.offset + value.size)
+        return _round_up(max(ends) - self.offset)
 
-        Of the smallest records it takes in some bytes of what the heap has behind them, which nobody looks at.
-        """
-        needed = max(self._common(name).offset + self._common(name).size for name in _WANTED)
-        common_end = max(field.offset + field.size for field in self.types.common.values())
-        # VAL is the first field behind dbCommon, aligned to 8 bytes at most.
-        value_end = min((common_end + 7) // 8 * 8 + _VALUE_ROOM, self.offset + _WINDOW_LIMIT)
-        return (max(needed, value_end) - self.offset + 7) // 8 * 8
+    @cached_property
+    def certain_size(self) -> int:
+        """How much of the window lies within every record: what is sent when behind it there is no memory."""
+        smallest = min(record_type.size for record_type in self.types.values())
+        return min(self.size, max(_round_up(self._needed - self.offset), smallest - self.offset))
+
+    @cached_property
+    def _needed(self) -> int:
+        return max(self._common(name).offset + self._common(name).size for name in _WANTED)
 
     @cached_property
     def element_sizes(self) -> int:
@@ -79,8 +86,8 @@ class TraceLayout:
         return codes
 
     def read(self, window: bytes) -> Outcome:
-        """What the window of a record says; nothing when it is shorter than it should be."""
-        if len(window) < self.size:
+        """What the window of a record says, or its first :attr:`certain_size` bytes; nothing when it is shorter."""
+        if len(window) < self.certain_size:
             return NOT_READ
         rdes = int.from_bytes(self._bytes(window, self._common("RDES")), "little")
         record_type = self.types.at(rdes)
@@ -94,7 +101,7 @@ class TraceLayout:
 
     def _value(self, window: bytes, record_type: RecordType) -> Value:
         field = record_type.value_field
-        if field is None or field.size > _VALUE_ROOM:
+        if field is None:
             return None
         raw = self._bytes(window, field)
         return decode_field(field, raw) if len(raw) == field.size else None
@@ -112,3 +119,7 @@ class TraceLayout:
         if field is None:
             raise UnknownLayout(self.types.types[0].address, f"{name} is not in the same place in all record types")
         return field
+
+
+def _round_up(size: int) -> int:
+    return (size + 7) // 8 * 8

@@ -15,7 +15,7 @@ from epicsmon.trace.account import Account
 from epicsmon.trace.builder import ChainBuilder
 from epicsmon.trace.clock import clock_offset
 from epicsmon.trace.identity import boot_id
-from epicsmon.trace.probes import ProbeCounts, Probes, layout_key, require_uprobes
+from epicsmon.trace.probes import LayoutKey, ProbeCounts, Probes, layout_key, require_uprobes
 from epicsmon.trace.subject import TracedIoc
 from pybpf.errors import PermissionDenied, PybpfError, UnsupportedFeature
 
@@ -65,7 +65,7 @@ class TraceSource:
         self._finder = IocFinder()
         self._boot = boot_id()
         self._cleanup = ExitStack()
-        self._probes: dict[tuple[int, int, int], Probes] = {}
+        self._probes: dict[LayoutKey, Probes] = {}
         self._traced: dict[int, Traced] = {}
         self._refused: set[ProcessIdentity] = set()
         self._account = Account()
@@ -103,7 +103,7 @@ class TraceSource:
                 traced.probes.detach(pid)
                 traced.ending = True
         for pid, ioc in found.items():
-            if pid in self._traced or ioc.identity in self._refused or ioc.is_initialized is False:
+            if pid in self._traced or ioc.identity in self._refused or not _is_ready(ioc):
                 continue
             try:
                 self._attach(ioc)
@@ -255,10 +255,19 @@ class TraceSource:
 
 
 def _name_of(ioc: Ioc) -> str | None:
-    try:
-        return ioc.name
-    except IocError:
-        return None
+    with ioc:
+        try:
+            return ioc.name
+        except IocError:
+            return None
+
+
+def _is_ready(ioc: Ioc) -> bool:
+    with ioc:
+        try:
+            return ioc.is_initialized is not False
+        except IocError:
+            return False
 
 
 def trace_processing(iocs: Sequence[str | int] | None = None, *, force: UprobeMethod | None = None) -> TraceSource:

@@ -28,6 +28,8 @@ FUNCTIONS = {
 }
 """The function of Base each program is for; dbProcessNotify is 3.15 and later."""
 
+LayoutKey = tuple[int, int, int, int]
+
 _REQUIRED = "process"
 
 
@@ -66,7 +68,10 @@ class Probes:
         self.key = layout_key(subject)
         self._force = force
         self._object = ProcessTrace(
-            window_offset=layout.offset, window_size=layout.size, element_sizes=layout.element_sizes
+            window_offset=layout.offset,
+            window_size=layout.size,
+            certain_size=layout.certain_size,
+            element_sizes=layout.element_sizes,
         ).load(max_entries=dict(sizes or {}))
         self._links: dict[int, list[Link]] = {}
         self._ended = ProbeCounts()
@@ -145,9 +150,10 @@ class Probes:
         self.close()
 
 
-def layout_key(subject: TracedIoc) -> tuple[int, int, int]:
+def layout_key(subject: TracedIoc) -> LayoutKey:
     """What IOCs must have in common to share programs."""
-    return (subject.layout.offset, subject.layout.size, subject.layout.element_sizes)
+    layout = subject.layout
+    return (layout.offset, layout.size, layout.certain_size, layout.element_sizes)
 
 
 def require_uprobes() -> None:

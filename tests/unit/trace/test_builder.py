@@ -231,6 +231,15 @@ def test_a_record_that_could_not_be_read_has_a_name_and_no_value() -> None:
     assert (root.record, root.value, root.status, root.severity, root.active) == ("A", None, None, None, None)
 
 
+def test_of_a_record_at_the_end_of_memory_its_own_bytes_count() -> None:
+    bench = Bench()
+    [call] = bench.calls(process("B"))
+    garbage = bytes(len(call.window) - bench.subject.layout.certain_size)
+    cut = call._replace(window=call.window[: bench.subject.layout.certain_size] + garbage, whole=False)
+    [built] = bench.feed([cut])
+    assert (built.chain.root.value, built.chain.root.status) == (-2.0, "NO_ALARM")
+
+
 @pytest.mark.parametrize("outer", [put_field, put_notify])
 def test_a_put_value_that_could_not_be_read_is_not_zero(outer: Callable[..., Call]) -> None:
     bench = Bench()
@@ -287,6 +296,7 @@ def test_the_parts_of_a_long_lost_chain_cost_time_in_proportion() -> None:
             kind=st.sampled_from(SpanKind),
             depth=st.integers(0, 3),
             readable=st.booleans(),
+            whole=st.booleans(),
             comm=st.binary(max_size=16),
             window=st.binary(max_size=200),
             put=st.none(),

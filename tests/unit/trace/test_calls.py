@@ -38,6 +38,7 @@ def check_header(call: RawCall, sent: kernel.Call) -> None:
     assert (call.subject, call.depth) == (sent.subject, sent.depth)
     assert call.pid << 32 | call.tid == sent.thread
     assert call.readable == (not sent.flags & kernel.UNREADABLE)
+    assert call.whole == (not sent.flags & kernel.CUT)
     assert call.comm == (sent.comm.split(b"\0")[0] if sent.depth == 0 else b"")
 
 

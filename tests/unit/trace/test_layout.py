@@ -64,18 +64,30 @@ def test_an_unknown_record_type_leaves_only_the_value_unknown() -> None:
 def test_bytes_that_are_no_window_tell_nothing_and_do_no_harm(data: bytes) -> None:
     layout = ioc().traced().layout
     found = layout.read(data)
-    if len(data) < layout.size:
+    if len(data) < layout.certain_size:
         assert found == NOT_READ
 
 
-def test_the_window_holds_what_is_needed_and_little_more() -> None:
+def test_the_window_holds_every_value_that_lies_near() -> None:
     layout = ioc().traced().layout
-    common = layout.types.common.values()
     assert layout.offset % 8 == layout.size % 8 == 0
-    assert layout.offset + layout.size <= max(field.offset + field.size for field in common) + 48
-    for field in (*(layout.types.common[name] for name in ("STAT", "SEVR", "PACT", "RDES")), value_of("stringin")):
+    assert 0 < layout.certain_size <= layout.size <= 512
+    assert layout.offset + layout.certain_size <= min(record_type.size for record_type in layout.types.values())
+    common = [layout.types.common[name] for name in ("STAT", "SEVR", "PACT", "RDES")]
+    for field in (*common, value_of("stringin"), value_of("longin"), value_of("calc")):
         assert layout.offset <= field.offset
         assert field.offset + field.size <= layout.offset + layout.size
+    for field in common:
+        assert field.offset + field.size <= layout.offset + layout.certain_size
+
+
+def test_of_a_window_cut_short_only_what_lies_behind_is_not_known() -> None:
+    text = b"forty characters fill the whole field..."
+    image = ioc(type=b"stringin", VAL=text, STAT=MENU.pack(3))
+    subject = image.traced()
+    window = image.window("R", subject)[: subject.layout.certain_size]
+    found = subject.layout.read(window)
+    assert (found.value, found.status) == (None, "HIHI")
 
 
 def value_of(record_type: str) -> Field:
