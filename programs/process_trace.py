@@ -116,7 +116,7 @@ class ProcessTrace(BpfObject):
     threads = HashMap(key=u64, value=Thread, max_entries=2048)
     """By pid_tgid. The reader takes out those that have ended."""
     blank = Array(value=Thread, max_entries=1)
-    calls = RingBuffer(8 << 20)
+    calls = RingBuffer(4 << 20)
     untracked = Array(value=u64, max_entries=1)
     """Calls not followed because the table of threads is full."""
 

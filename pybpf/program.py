@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pybpf.asm import Instruction, MapReference, MapValueReference, bind, disassemble, encode
 from pybpf.btf import BtfBuilder, KernelBtf, Kind, encode_func_info, line_info_of
-from pybpf.errors import ProgramRejected, UnsupportedFeature
+from pybpf.errors import KernelError, ProgramRejected
 from pybpf.kernel.constants import AttachType, ProgramType
 from pybpf.kernel.prog_ops import btf_load, prog_load
 from pybpf.verifier import VerifierError
@@ -72,29 +72,31 @@ class ProgramSpec:
         lines = line_info_of(builder, self.instructions)
         try:
             return btf_load(builder.to_bytes()), encode_func_info([(0, func)]), lines
-        except (ProgramRejected, OSError):
+        except KernelError:
             return None, b"", b""
 
 
+@dataclass(frozen=True)
+class KernelFunction:
+    """A kernel function that programs call: its id in the kernel's BTF and how many parameters it has."""
+
+    btf_id: int
+    parameters: int
+
+
 @functools.cache
-def kernel_btf() -> KernelBtf:
-    """The types of the running kernel (read once, lazily).
+def kernel_function(name: str) -> KernelFunction:
+    """A kfunc of the running kernel. Its BTF, some 10 MB with the index, is read for the answer and let go.
 
     Raises:
+        TypeNotFound: the kernel has no such function.
         UnsupportedFeature: the kernel has no BTF (CONFIG_DEBUG_INFO_BTF, 5.4).
     """
-    try:
-        return KernelBtf.load()
-    except OSError as error:
-        raise UnsupportedFeature("BTF of the kernel", "5.4", (str(error),)) from error
-
-
-def kfunc_takes_context(name: str) -> bool:
-    """Whether the running kernel's ``name`` has a parameter (session kfuncs have none on 6.13 to 6.18)."""
-    return len(kernel_btf().func_proto(name).params) > 0
+    btf = KernelBtf.load()
+    return KernelFunction(btf.require(name, Kind.FUNC), len(btf.func_proto(name).params))
 
 
 def _resolve(maps: Mapping[str, Map], reference: Reference) -> int | tuple[int, int]:
     if isinstance(reference, (MapReference, MapValueReference)):
         return maps[reference.name].fileno()
-    return kernel_btf().require(reference.name, Kind.FUNC)
+    return kernel_function(reference.name).btf_id

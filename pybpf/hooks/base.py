@@ -10,7 +10,7 @@ from pybpf.kernel.constants import AttachType, ProgramType
 from pybpf.kernel.prog_ops import TestRun, prog_test_run
 from pybpf.lang.compile import compile_function
 from pybpf.lang.target import Target
-from pybpf.program import ProgramSpec, kfunc_takes_context
+from pybpf.program import ProgramSpec, kernel_function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,4 +109,4 @@ class Hook:
 def session_target() -> Target:
     """The target of a program that serves entry and return alike."""
     names = ("bpf_session_is_return",)
-    return Target(kfuncs_with_context=frozenset(name for name in names if kfunc_takes_context(name)))
+    return Target(kfuncs_with_context=frozenset(name for name in names if kernel_function(name).parameters))

@@ -1,4 +1,4 @@
-"""`epicsmon trace --zipkin`: a chain of a real IOC comes back from a real Zipkin server, every span under its parent."""
+"""`epicsmon trace --zipkin`: a real IOC's chain comes back from a real Zipkin server, every span under its parent."""
 
 from __future__ import annotations
 
