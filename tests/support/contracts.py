@@ -32,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"epicsmon.agent"}),
     frozenset({"epicsmon.demo", "epicsmon.web"}),
     frozenset({"epicsmon.cli"}),
-    frozenset({"epicsmon"}),
+    frozenset({"epicsmon", "epicsmon.__main__"}),
 )
 
 # Rooms that may see less than their layer allows: protocols are pure functions on bytes, programs know only pybpf.
