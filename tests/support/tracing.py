@@ -136,3 +136,12 @@ def shape_of(chain: Chain, span: Span | None = None) -> Shape:
 def in_order(chain: Chain) -> list[str | None]:
     """The records in the order in which they began to process."""
     return [span.record for span in sorted(chain.spans, key=lambda s: s.start_ns) if span.kind is SpanKind.PROCESS]
+
+
+def forward_chain(length: int) -> str:
+    """A database of records L:0, L:1 ... that each process the next."""
+    records = []
+    for number in range(length):
+        link = f'field(FLNK, "L:{number + 1}")' if number + 1 < length else ""
+        records.append(f'record(calc, "L:{number}") {{ field(CALC, "VAL+1") {link} }}')
+    return "\n".join(records)

@@ -12,7 +12,7 @@ import pytest
 from epicsmon.events import SpanKind
 from tests.support.clients import CaClient
 from tests.support.epics import RealIoc
-from tests.support.tracing import Shape, Tracer, in_order, shape_of
+from tests.support.tracing import Shape, Tracer, forward_chain, in_order, shape_of
 
 TPRO = re.compile(r"dbProcess of (?:Active )?'(.*)'")
 
@@ -180,13 +180,3 @@ def test_a_long_chain_of_forward_links_is_followed_to_its_end(make_ioc: Callable
         assert in_order(chain) == [f"L:{number}" for number in range(length)]
         assert chain.depth == length + 1
         assert tracer.finish().lost == 0
-
-
-def forward_chain(length: int) -> str:
-    """Records that each process the next."""
-    return "\n".join(
-        f'record(calc, "L:{n}") {{ field(CALC, "VAL+1") '
-        + (f'field(FLNK, "L:{n + 1}") ' if n + 1 < length else "")
-        + "}"
-        for n in range(length)
-    )
