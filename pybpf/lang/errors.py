@@ -36,3 +36,7 @@ class CompileError(PybpfError):
         if self.hint:
             lines.append(f"hint: {self.hint}")
         return "\n".join(lines)
+
+
+class CompilerDefect(CompileError):
+    """The compiler itself failed here: the program may be right. Please report it with the function."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
-import textwrap
+import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 from pybpf.asm import SourceLine
 from pybpf.lang.errors import CompileError
@@ -23,15 +24,14 @@ class Source:
     node: ast.FunctionDef
     file: str
     first_line: int
-    indent: int
     lines: tuple[str, ...]
 
     def line(self, node: ast.AST) -> SourceLine:
-        """Where ``node`` stands in its file; lines count from 1, columns from 0."""
+        """Where ``node`` stands in its file; lines count from 1, columns, in characters, from 0."""
         row = getattr(node, "lineno", 1)
         text = self.lines[row - 1] if 0 < row <= len(self.lines) else ""
-        column = getattr(node, "col_offset", 0) + self.indent
-        return SourceLine(self.file, self.first_line + row - 1, column, text.rstrip("\n"))
+        before = text.encode()[: getattr(node, "col_offset", 0)]
+        return SourceLine(self.file, self.first_line + row - 1, len(before.decode(errors="ignore")), text.rstrip("\n"))
 
     def lookup(self, name: str) -> Any:
         """The object that ``name`` means outside of the function: closed over, global or built in.
@@ -44,9 +44,8 @@ class Source:
             return scope[name]
         if name in self.function.__globals__:
             return self.function.__globals__[name]
-        builtins: Any = self.function.__globals__["__builtins__"]
-        names = builtins if isinstance(builtins, dict) else vars(builtins)
-        return names[name]
+        found: Any = self.function.__globals__.get("__builtins__", builtins)
+        return (found if isinstance(found, dict) else vars(found))[name]
 
 
 def parse(function: Callable[..., Any]) -> Source:
@@ -55,20 +54,41 @@ def parse(function: Callable[..., Any]) -> Source:
     Raises:
         CompileError: its text is not at hand (typed at a prompt, or made by exec), or it is no plain function.
     """
+    name = getattr(function, "__qualname__", repr(function))
+    if hasattr(function, "__wrapped__"):
+        raise CompileError(
+            f"{name} is wrapped by a decorator, which the compiler cannot follow", hint="leave the decorator away"
+        )
+    if not isinstance(function, types.FunctionType):
+        raise CompileError(f"{name} is no function but {type(function).__name__}", hint="write it with def")
     try:
         lines, first_line = inspect.getsourcelines(function)
-    except (OSError, TypeError) as error:
+    except (OSError, TypeError, SyntaxError) as error:
         raise CompileError(
-            f"the source of {getattr(function, '__qualname__', function)!r} is not at hand: {error}",
+            f"the source of {name} is not at hand: {error}",
             hint="programs are compiled from their Python text: put the function into a file",
         ) from error
-    text = textwrap.dedent("".join(lines))
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    node = ast.parse(text).body[0]
+    first_line = max(first_line, 1)
     file = inspect.getsourcefile(function) or "<unknown>"
+    node = _definition("".join(lines))
     if not isinstance(node, ast.FunctionDef):
-        raise CompileError(f"{file}:{first_line}: a program is a plain function, not {type(node).__name__}")
-    return Source(function, node, file, first_line, indent, tuple(lines))
+        kind = "an async function" if isinstance(node, ast.AsyncFunctionDef) else "a lambda or the like"
+        place = SourceLine(file, first_line, 0, lines[0].rstrip("\n"))
+        raise CompileError(f"a program is a plain function, not {kind}", place, hint="write it with def")
+    return Source(function, node, file, first_line, tuple(lines))
+
+
+def _definition(text: str) -> ast.stmt | None:
+    """The statement that ``text`` is, which may be indented as it stands in a class; columns stay those of the file."""
+    indented = text[:1] in (" ", "\t")
+    try:
+        body = ast.parse("if 1:\n" + text if indented else text).body
+    except SyntaxError:
+        return None
+    if not indented:
+        return body[0] if body else None
+    node = cast("ast.If", body[0]).body[0]
+    return ast.increment_lineno(node, -1)
 
 
 def _closure(function: Callable[..., Any]) -> Mapping[str, Any]:

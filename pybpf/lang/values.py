@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Union
 
-from pybpf.lang.ir import Slot, VReg
+from pybpf.lang.ir import VReg
 from pybpf.types import Scalar
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ BOOL = Scalar("bool", 1)
 class Space(Enum):
     """Whose memory a pointer points into; decides whether an augmented assignment is atomic."""
 
+    NONE = "nothing yet"
     STACK = "the stack"
     MAP = "a map shared by all CPUs"
     PER_CPU = "a per-CPU map"
@@ -52,7 +53,7 @@ class Number:
 class Pointer:
     """An address: ``base`` + ``offset``, where a value of type ``target`` lies (None: bytes of unknown shape).
 
-    A ``nullable`` pointer must be compared with None before it is used.
+    A ``nullable`` pointer must be compared with None before it is used. ``align`` is what ``base`` is a multiple of.
     """
 
     base: Base
@@ -60,15 +61,16 @@ class Pointer:
     target: BpfType | None
     space: Space
     nullable: bool = False
+    align: int = 8
+
+    @property
+    def alignment(self) -> int:
+        """What the address is a multiple of, as far as it is known; at most 8."""
+        return min(self.align, self.offset & -self.offset or 8)
 
     def at(self, offset: int, target: BpfType | None) -> Pointer:
         """A pointer ``offset`` bytes further to something of another type."""
         return replace(self, offset=self.offset + offset, target=target, nullable=False)
-
-    @property
-    def in_stack_slot(self) -> bool:
-        """Whether the base is a known place on the stack."""
-        return isinstance(self.base, Slot)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def kind_of(value: Value) -> str:
     if isinstance(value, Number):
         return f"an integer ({value.type.name})"
     if isinstance(value, Pointer):
+        if value.space is Space.NONE:
+            return "None"
         target = value.target.__name__ if isinstance(value.target, type) else repr(value.target or "bytes")
         return f"a pointer to {target}" + (" that may be None" if value.nullable else "")
     if isinstance(value, Context):

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 from pybpf.asm import AluOp
 from pybpf.lang import ir
 from pybpf.lang.intrinsics import unroll
-from pybpf.lang.lower import conditions, expressions, memory, statements
-from pybpf.lang.lower.state import Flow, Loop, Variable, assigned_names, merge
+from pybpf.lang.lower import comparisons, conditions, constants, expressions, memory, names, statements
+from pybpf.lang.lower.flow import Flow, Loop, merge
+from pybpf.lang.lower.state import Variable
 from pybpf.lang.values import S64, U64, Number, Static
+from pybpf.types import Struct
 
 if TYPE_CHECKING:
     from pybpf.lang.lower.state import Lowering
-
-_UNROLL_LIMIT = 256
+    from pybpf.types import Scalar
 
 
 def while_loop(lo: Lowering, node: ast.While) -> None:
@@ -31,34 +32,47 @@ def while_loop(lo: Lowering, node: ast.While) -> None:
         lo.flow = outcomes.when_false
         lo.start(after)
         return
+    exits = lo.frame.exits
     _body(lo, node.body, loop, inside, outcomes.when_true)
     if lo.reached:
         lo.goto(head)
+    if outcomes.when_false is None and not loop.breaks and lo.frame.exits == exits:
+        lo.error(node, "this loop never ends", hint="leave it with break or return")
     _leave(lo, loop, outcomes.when_false)
 
 
 def for_loop(lo: Lowering, node: ast.For) -> None:
     """``for name in range(...)``, or over a constant sequence, which is unrolled."""
     _no_else(lo, node)
-    if not isinstance(node.target, ast.Name):
-        lo.error(node.target, "a loop sets one name")
-    if isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name):
-        function = lo.lookup(node.iter.func)
-        if isinstance(function, Static) and function.value is range:
-            _range_loop(lo, node, node.iter)
-            return
-        if isinstance(function, Static) and function.value is unroll:
-            _unrolled(lo, node, _sequence(lo, node.iter))
-            return
-    items = expressions.expression(lo, node.iter)
-    if not isinstance(items, Static):
-        lo.error(node.iter, "a for loop goes over range(...) or a constant sequence")
-    _unrolled(lo, node, items.value)
+    function = _called(lo, node.iter)
+    if function is range:
+        _range_loop(lo, node, cast("ast.Call", node.iter))
+    elif function is unroll:
+        _unrolled(lo, node, _sequence(lo, cast("ast.Call", node.iter)))
+    elif function is enumerate or function is zip or function is reversed:
+        lo.error(node.iter, f"{function.__name__}() is not in the language", hint="loop over range(...) and index")
+    else:
+        items = expressions.expression(lo, node.iter)
+        if not isinstance(items, Static):
+            lo.error(
+                node.iter,
+                "a for loop goes over range(...) or a constant sequence",
+                hint="for i in range(len(x)): ... x[i]",
+            )
+        _unrolled(lo, node, items.value)
+
+
+def _called(lo: Lowering, node: ast.expr) -> Any:
+    """The function that ``node`` calls, if it is a call of something called by name."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        function = lo.lookup(node.func)
+        return function.value if isinstance(function, Static) else None
+    return None
 
 
 def break_(lo: Lowering, node: ast.Break) -> None:
     """Leave the innermost loop."""
-    loop = _innermost(lo, node)
+    loop = lo.frame.loops[-1]
     loop.breaks.append(cast("Flow", lo.flow))
     lo.goto(loop.after)
     lo.flow = None
@@ -66,16 +80,10 @@ def break_(lo: Lowering, node: ast.Break) -> None:
 
 def continue_(lo: Lowering, node: ast.Continue) -> None:
     """Go on with the next round of the innermost loop."""
-    loop = _innermost(lo, node)
+    loop = lo.frame.loops[-1]
     loop.continues.append(cast("Flow", lo.flow))
     lo.goto(loop.following)
     lo.flow = None
-
-
-def _innermost(lo: Lowering, node: ast.AST) -> Loop:
-    if not lo.frame.loops:
-        lo.error(node, "outside of a loop")
-    return lo.frame.loops[-1]
 
 
 def _no_else(lo: Lowering, node: ast.For | ast.While) -> None:
@@ -84,19 +92,40 @@ def _no_else(lo: Lowering, node: ast.For | ast.While) -> None:
 
 
 def _forget(lo: Lowering, node: ast.AST) -> Flow:
-    """What holds at the head of a loop: nothing about None of a name that the loop assigns."""
+    """What holds at the head of a loop: nothing about None of a name that the loop may set to None."""
     flow = cast("Flow", lo.flow).copy()
-    for name in assigned_names(node):
+    certain: dict[str, bool] = {}
+    for child in ast.walk(node):
+        if isinstance(child, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and child.value is not None:
+            for target in child.targets if isinstance(child, ast.Assign) else [child.target]:
+                if isinstance(target, ast.Name):
+                    certain[target.id] = certain.get(target.id, True) and _never_none(lo, child.value)
+    for name, never_none in certain.items():
         variable = lo.frame.variables.get(name)
-        if variable is not None:
+        if variable is not None and not never_none:
             flow.nonnull.discard(variable)
     return flow
 
 
+def _never_none(lo: Lowering, node: ast.expr) -> bool:
+    """Whether ``node`` is a new struct, a field or an element: pointers that are never None."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in lo.frame.assignments:
+        try:
+            called = lo.frame.source.lookup(node.func.id)
+        except KeyError:
+            return False
+        return isinstance(called, type) and issubclass(called, Struct)
+    return isinstance(node, (ast.Attribute, ast.Subscript))
+
+
 def _body(lo: Lowering, nodes: list[ast.stmt], loop: Loop, block: ir.Block, flow: Flow) -> None:
-    lo.frame.loops.append(loop)
     lo.start(block)
     lo.flow = flow
+    _statements(lo, nodes, loop)
+
+
+def _statements(lo: Lowering, nodes: list[ast.stmt], loop: Loop) -> None:
+    lo.frame.loops.append(loop)
     statements.body(lo, nodes)
     lo.frame.loops.pop()
 
@@ -108,31 +137,30 @@ def _leave(lo: Lowering, loop: Loop, normally: Flow | None) -> None:
 
 
 def _range_loop(lo: Lowering, node: ast.For, call: ast.Call) -> None:
-    name = cast("ast.Name", node.target).id
+    if not isinstance(node.target, ast.Name):
+        lo.error(node.target, "a loop over range sets one name")
+    name = node.target.id
     start, stop, step = _bounds(lo, call)
-    for child in node.body:
-        if assigned_names(child)[name]:
-            lo.error(child, f"{name!r} belongs to the loop", hint="use while for a step of your own")
-    signed = step < 0 or any(
-        (isinstance(v, Number) and v.signed) or (isinstance(v, Static) and v.value < 0) for v in (start, stop)
-    )
+    kind = _counter_type(lo, call, start, stop, step)
     head, inside, following, after = (lo.new_block(n) for n in ("for", "body", "next", "end"))
-    counter = Number(lo.move(memory.operand(start), name), S64 if signed else U64)
-    limit = lo.settled(stop)
+    counter = Number(lo.move(memory.operand(start), name), kind)
+    limit = cast("Number | Static", lo.settled(stop))
+    lo.changing.add(counter.register)
     lo.goto(head)
     lo.start(head)
     lo.flow = _forget(lo, node)
-    variable = Variable(name, counter, mutable=True)
-    outer = lo.frame.variables.get(name)
-    lo.frame.variables[name] = variable
-    lo.frame.protected.add(name)
-    outcomes = conditions.compare(
-        lo, call, ast.Lt() if step > 0 else ast.Gt(), counter, cast("Number | Static", limit), inside, after
-    )
+    op = ast.Lt() if step > 0 else ast.Gt()
+    outcomes = comparisons.compare(lo, call, op, counter, limit, inside, after)
     loop = Loop(after, following)
-    entered = cast("Flow", outcomes.when_true)
-    entered.defined.add(variable)
-    _body(lo, node.body, loop, inside, entered)
+    lo.start(inside)
+    lo.flow = cast("Flow", outcomes.when_true)
+    if lo.frame.is_loop_variable(name):
+        variable = Variable(name, counter, mutable=True)
+        lo.frame.variables[name] = variable
+        lo.flow.define(variable, nonnull=False)
+    else:
+        names.assign(lo, node.target, name, counter)
+    _statements(lo, node.body, loop)
     if lo.reached:
         lo.goto(following)
     if lo.reached or loop.continues:
@@ -140,59 +168,72 @@ def _range_loop(lo: Lowering, node: ast.For, call: ast.Call) -> None:
         lo.at(call)
         lo.emit(ir.Alu(counter.register, [counter.register, step], op=AluOp.ADD))
         lo.goto(head)
-    lo.frame.protected.discard(name)
-    if outer is not None:
-        lo.frame.variables[name] = outer
     _leave(lo, loop, outcomes.when_false)
 
 
 def _bounds(lo: Lowering, call: ast.Call) -> tuple[Number | Static, Number | Static, int]:
     if not 1 <= len(call.args) <= 3 or call.keywords:
         lo.error(call, "range takes one to three integers")
-    values = [expressions.integer(lo, argument) for argument in call.args]
+    values = expressions.integers(lo, call.args)
     start: Number | Static = Static(0)
     if len(values) > 1:
         start = values.pop(0)
     step = values[1] if len(values) > 1 else Static(1)
     if not isinstance(step, Static) or step.value == 0:
-        lo.error(call, "the step of a range is a constant other than zero")
+        lo.error(call.args[-1], "the step of a range is a constant other than zero", hint="use while")
     return start, values[0], int(step.value)
+
+
+def _counter_type(lo: Lowering, call: ast.Call, start: Number | Static, stop: Number | Static, step: int) -> Scalar:
+    """s64 if the loop counts down or a bound is signed or negative, else u64; constant bounds must fit it."""
+    signed = step < 0 or any(side.signed if isinstance(side, Number) else side.value < 0 for side in (start, stop))
+    kind = S64 if signed else U64
+    for side in (start, stop):
+        if isinstance(side, Static) and not kind.minimum <= side.value <= kind.maximum:
+            lo.error(
+                call, f"the bound {side.value} does not fit {kind.name}", hint="loops end after 2**20 rounds or so"
+            )
+    if isinstance(stop, Static) and not kind.minimum <= stop.value + step <= kind.maximum:
+        lo.error(call, f"counting to {stop.value} by {step} leaves {kind.name}")
+    return kind
 
 
 def _sequence(lo: Lowering, call: ast.Call) -> Any:
     if len(call.args) != 1 or call.keywords:
         lo.error(call, "unroll takes one sequence")
     inner = call.args[0]
-    if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "range":
-        bounds = [expressions.integer(lo, argument) for argument in inner.args]
+    hint = "leave unroll() away for a real loop"
+    if _called(lo, inner) is range:
+        arguments = cast("ast.Call", inner).args
+        bounds = expressions.integers(lo, arguments)
         if not all(isinstance(bound, Static) for bound in bounds):
-            lo.error(inner, "an unrolled loop needs constant bounds", hint="leave unroll() away for a real loop")
-        return range(*(cast("Static", bound).value for bound in bounds))
+            lo.error(inner, "an unrolled loop needs constant bounds", hint)
+        try:
+            return range(*(cast("Static", bound).value for bound in bounds))
+        except (TypeError, ValueError) as error:
+            constants.failed(lo, inner, error)
     value = expressions.expression(lo, inner)
     if not isinstance(value, Static):
-        lo.error(inner, "an unrolled loop needs a constant sequence", hint="leave unroll() away for a real loop")
+        lo.error(inner, "an unrolled loop needs a constant sequence", hint)
     return value.value
 
 
 def _unrolled(lo: Lowering, node: ast.For, items: Any) -> None:
-    name = cast("ast.Name", node.target).id
-    try:
-        members = list(items)
-    except TypeError:
-        lo.error(node.iter, f"{items!r} is no sequence")
-    if len(members) > _UNROLL_LIMIT:
-        lo.error(
-            node.iter, f"{len(members)} rounds are too many to unroll (at most {_UNROLL_LIMIT})", hint="use range()"
-        )
     after = lo.new_block("end")
     breaks: list[Flow] = []
-    for member in members:
+    for member in constants.members(lo, node.iter, items):
         if lo.flow is None:
             break
+        lo.copied(node)
         following = lo.new_block("next")
         loop = Loop(after, following, breaks)
-        lo.bind(name, Static(int(member) if isinstance(member, bool) else member))
-        _round(lo, node.body, loop)
+        _set_names(lo, node.target, member)
+        _statements(lo, node.body, loop)
+        if lo.reached:
+            lo.goto(following)
+        lo.flow = merge(lo.flow, *loop.continues)
+        if lo.reached:
+            lo.start(following)
     if lo.reached:
         lo.goto(after)
     lo.flow = merge(lo.flow, *breaks)
@@ -200,12 +241,18 @@ def _unrolled(lo: Lowering, node: ast.For, items: Any) -> None:
         lo.start(after)
 
 
-def _round(lo: Lowering, nodes: list[ast.stmt], loop: Loop) -> None:
-    lo.frame.loops.append(loop)
-    statements.body(lo, nodes)
-    lo.frame.loops.pop()
-    if lo.reached:
-        lo.goto(loop.following)
-    lo.flow = merge(lo.flow, *loop.continues)
-    if lo.reached:
-        lo.start(loop.following)
+def _set_names(lo: Lowering, target: ast.expr, member: Any) -> None:
+    """Give the names in the head of an unrolled loop the values of one round."""
+    if isinstance(target, ast.Name):
+        if lo.frame.is_loop_variable(target.id):
+            lo.bind(target.id, Static(member))
+        else:
+            names.assign(lo, target, target.id, Static(member))
+        return
+    if not isinstance(target, (ast.Tuple, ast.List)):
+        lo.error(target, f"a loop cannot set {type(target).__name__}", hint="name its variable")
+    parts = constants.members(lo, target, member)
+    if len(parts) != len(target.elts):
+        lo.error(target, f"{len(target.elts)} names for {len(parts)} values")
+    for part, value in zip(target.elts, parts):
+        _set_names(lo, part, value)

@@ -1,22 +1,20 @@
-"""Addresses: loads, stores, structs on the stack, arguments passed by pointer."""
+"""Addresses: loads, stores, elements of arrays, arguments passed by pointer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pybpf.asm import AluOp
 from pybpf.lang import ir
+from pybpf.lang.lower import arithmetic, structs
 from pybpf.lang.values import BOOL, S64, U64, Number, Pointer, Space, Static, Value, kind_of
-from pybpf.types import ArrayType, Scalar, Struct, alignof, sizeof
+from pybpf.types import ArrayType, Scalar, Struct, sizeof
 
 if TYPE_CHECKING:
     import ast
 
     from pybpf.lang.lower.state import Lowering
     from pybpf.types import BpfType
-
-STACK_BYTES = 512
-_COPY_LIMIT = 256
 
 
 def number_type(kind: Scalar) -> Scalar:
@@ -26,16 +24,19 @@ def number_type(kind: Scalar) -> Scalar:
     return S64 if kind.signed else U64
 
 
+def name_of(kind: BpfType) -> str:
+    """A type in words for an error message."""
+    return kind.__name__ if isinstance(kind, type) else repr(kind)
+
+
 def checked(lo: Lowering, node: ast.AST, pointer: Pointer) -> Pointer:
     """``pointer``, which must be known not to be None."""
     if pointer.nullable:
-        name = getattr(node, "id", "the value")
+        name = getattr(node, "id", None)
         lo.error(
             node,
-            f"{name!r} may be None here" if name != "the value" else "the value may be None here",
-            hint=f"test it first: if {name} is None: return ..."
-            if name != "the value"
-            else "assign it and test it for None",
+            f"{name!r} may be None here" if name else "the value may be None here",
+            hint=f"test it first: if {name} is None: return ..." if name else "assign it and test it for None",
         )
     return pointer
 
@@ -53,14 +54,19 @@ def address(lo: Lowering, pointer: Pointer) -> ir.VReg:
     return register
 
 
+def place(pointer: Pointer) -> tuple[ir.Slot | None, list[ir.Operand]]:
+    """The slot, or the base register, of a memory instruction at ``pointer``."""
+    if isinstance(pointer.base, ir.Slot):
+        return pointer.base, []
+    return None, [pointer.base]
+
+
 def load(lo: Lowering, pointer: Pointer) -> Value:
     """What lies at ``pointer``: an integer, or a pointer to the struct or array that begins there."""
     kind = pointer.target
     if not isinstance(kind, Scalar):
         return pointer
-    register = lo.register()
-    slot, base = _base(pointer)
-    lo.emit(ir.Load(register, base, slot=slot, offset=pointer.offset, size=kind.size))
+    register = _load_bits(lo, pointer, kind.size)
     if kind.swapped:
         swapped = lo.register()
         lo.emit(ir.ToBigEndian(swapped, [register], bits=8 * kind.size))
@@ -72,29 +78,66 @@ def load(lo: Lowering, pointer: Pointer) -> Value:
     return Number(register, number_type(kind))
 
 
+def reach(pointer: Pointer) -> int:
+    """The bytes that one instruction may access at ``pointer``: the verifier wants the stack aligned, nothing else."""
+    return pointer.alignment if pointer.space is Space.STACK else 8
+
+
+def _load_bits(lo: Lowering, pointer: Pointer, size: int) -> ir.VReg:
+    unit = min(size, reach(pointer))
+    slot, base = place(pointer)
+    result = lo.register()
+    lo.emit(ir.Load(result, list(base), slot=slot, offset=pointer.offset, size=unit))
+    for done in range(unit, size, unit):
+        part, shifted, joined = lo.register(), lo.register(), lo.register()
+        lo.emit(ir.Load(part, list(base), slot=slot, offset=pointer.offset + done, size=unit))
+        lo.emit(ir.Alu(shifted, [part, 8 * done], op=AluOp.LSH))
+        lo.emit(ir.Alu(joined, [result, shifted], op=AluOp.OR))
+        result = joined
+    return result
+
+
 def store(lo: Lowering, node: ast.AST, pointer: Pointer, value: Value) -> None:
     """Write ``value``, an integer or a struct, to ``pointer``."""
     kind = pointer.target
     if isinstance(kind, Scalar):
-        _store_scalar(lo, pointer, kind, integer(lo, node, value))
+        store_integer(lo, node, pointer, integer(lo, node, value))
         return
     if isinstance(value, Pointer) and value.target == kind and kind is not None:
-        copy(lo, node, pointer, checked(lo, node, value))
+        structs.copy(lo, node, pointer, checked(lo, node, value))
         return
-    wanted = kind.__name__ if isinstance(kind, type) else repr(kind)
-    lo.error(node, f"cannot store {kind_of(value)} where {wanted} lies", hint="assign its fields one by one")
+    wanted = "bytes" if kind is None else name_of(kind)
+    hint = "assign its fields one by one" if isinstance(kind, type) else "assign its elements one by one"
+    lo.error(node, f"cannot store {kind_of(value)} where {wanted} lies", hint)
 
 
-def copy(lo: Lowering, node: ast.AST, destination: Pointer, source: Pointer) -> None:
-    """Copy a struct or array, in the widest steps that its alignment allows."""
-    kind = destination.target
-    size, step = sizeof(_known(kind)), min(8, alignof(_known(kind)))
-    if size > _COPY_LIMIT:
-        lo.error(node, f"{size} bytes are too many to copy in place (at most {_COPY_LIMIT})")
-    for offset in range(0, size, step):
-        scalar = Scalar(f"u{8 * step}", step)
-        word = load(lo, source.at(offset, scalar))
-        _store_scalar(lo, destination.at(offset, scalar), scalar, cast("Number", word))
+def store_integer(lo: Lowering, node: ast.AST, pointer: Pointer, value: Number | Static) -> None:
+    """Write an integer, cut to the width of what lies at ``pointer``."""
+    kind = cast("Scalar", pointer.target)
+    if kind.name == "bool":
+        value = arithmetic.convert(lo, node, kind, value)
+    item = operand(value)
+    if isinstance(item, int):
+        bits = Scalar("", kind.size).wrap(arithmetic.fitting(lo, node, kind, item))
+        item = int.from_bytes(bits.to_bytes(kind.size, "big" if kind.swapped else "little"), "little")
+    elif kind.swapped:
+        swapped = lo.register()
+        lo.emit(ir.ToBigEndian(swapped, [item], bits=8 * kind.size))
+        item = swapped
+    _store_bits(lo, pointer, kind.size, item)
+
+
+def _store_bits(lo: Lowering, pointer: Pointer, size: int, item: ir.Operand) -> None:
+    unit = min(size, reach(pointer))
+    slot, base = place(pointer)
+    for done in range(0, size, unit):
+        part = item
+        if done and isinstance(item, int):
+            part = item >> 8 * done
+        elif done:
+            part = lo.register()
+            lo.emit(ir.Alu(part, [item, 8 * done], op=AluOp.RSH))
+        lo.emit(ir.Store(None, [part, *base], slot=slot, offset=pointer.offset + done, size=unit))
 
 
 def integer(lo: Lowering, node: ast.AST, value: Value) -> Number | Static:
@@ -106,16 +149,31 @@ def integer(lo: Lowering, node: ast.AST, value: Value) -> Number | Static:
     if isinstance(value, Pointer) and isinstance(value.target, Scalar):
         return cast("Number", load(lo, checked(lo, node, value)))
     hint = None
-    if isinstance(value, Static) and isinstance(value.value, float):
+    if isinstance(value, Static) and isinstance(value.value, (float, complex)):
         hint = "BPF has no floating point: scale to integers (nanoseconds, per mille)"
-    elif isinstance(value, Pointer) and not isinstance(value.target, Scalar):
+    elif isinstance(value, Pointer) and isinstance(value.target, type) and issubclass(value.target, Struct):
         hint = "name the field that you mean"
+    elif isinstance(value, Pointer) and isinstance(value.target, ArrayType):
+        hint = "name the element that you mean"
     lo.error(node, f"expected an integer, got {kind_of(value)}", hint)
+
+
+def read(lo: Lowering, node: ast.AST, value: Value) -> Value:
+    """``value``, and if it is a pointer to an integer that integer as it is now."""
+    if isinstance(value, Pointer) and isinstance(value.target, Scalar) and not value.nullable:
+        return load(lo, value)
+    return value
 
 
 def operand(value: Number | Static) -> ir.Operand:
     """The register or the constant of an integer."""
     return value.register if isinstance(value, Number) else cast("int", value.value)
+
+
+def constant(value: Number | Static) -> int:
+    """The value of an integer that is known while compiling."""
+    assert isinstance(value, Static)
+    return int(value.value)
 
 
 def in_register(lo: Lowering, value: Number | Static) -> ir.VReg:
@@ -128,81 +186,11 @@ def by_reference(lo: Lowering, node: ast.AST, value: Value, kind: BpfType, what:
     if isinstance(value, Pointer) and value.target == kind:
         return address(lo, checked(lo, node, value))
     if isinstance(kind, Scalar):
-        slot = lo.function.slot(what, kind.size, 8, lo.line)
-        pointer = Pointer(slot, 0, kind, Space.STACK)
-        _store_scalar(lo, pointer, kind, integer(lo, node, value))
+        pointer = Pointer(lo.function.slot(what, kind.size, 8, lo.line), 0, kind, Space.STACK)
+        store_integer(lo, node, pointer, integer(lo, node, value))
         return address(lo, pointer)
-    wanted = kind.__name__ if isinstance(kind, type) else repr(kind)
-    lo.error(node, f"the {what} must be {wanted}, not {kind_of(value)}")
-
-
-def construct(lo: Lowering, node: ast.Call, struct: type[Struct], values: dict[str, tuple[ast.AST, Value]]) -> Pointer:
-    """A struct on the stack with the given fields; all other bytes, gaps included, are zero."""
-    slot = lo.function.slot(struct.__name__, max(struct.SIZE, 1), 8, lo.line)
-    pointer = Pointer(slot, 0, struct, Space.STACK)
-    ready: list[tuple[Any, ast.AST, Value]] = []
-    covered = bytearray(-(-struct.SIZE // 8) * 8)
-    for name, (place, value) in values.items():
-        field = struct.field(name)
-        if isinstance(field.type, Scalar):
-            value = integer(lo, place, value)
-        ready.append((field, place, value))
-        covered[field.offset : field.offset + sizeof(field.type)] = b"\1" * sizeof(field.type)
-    zero(lo, pointer, covered)
-    for field, place, value in ready:
-        store(lo, place, pointer.at(field.offset, field.type), value)
-    return pointer
-
-
-def zero(lo: Lowering, pointer: Pointer, covered: bytearray) -> None:
-    """Write zeros to the aligned words at ``pointer`` that have a byte not ``covered``."""
-    size = sizeof(_known(pointer.target))
-    for start in range(0, len(covered), 8):
-        if all(covered[start : min(start + 8, size)]):
-            continue
-        for offset, width in _pieces(start, min(8, size - start)):
-            kind = Scalar(f"u{8 * width}", width)
-            _store_scalar(lo, pointer.at(offset, kind), kind, Static(0))
-
-
-def _pieces(start: int, length: int) -> list[tuple[int, int]]:
-    pieces = []
-    while length:
-        width = max(w for w in (8, 4, 2, 1) if w <= length and start % w == 0)
-        pieces.append((start, width))
-        start, length = start + width, length - width
-    return pieces
-
-
-def _store_scalar(lo: Lowering, pointer: Pointer, kind: Scalar, value: Number | Static) -> None:
-    item = operand(value)
-    if isinstance(item, int):
-        item = int.from_bytes(
-            Scalar("", kind.size).wrap(item).to_bytes(kind.size, "big" if kind.swapped else "little"), "little"
-        )
-    elif kind.swapped:
-        swapped = lo.register()
-        lo.emit(ir.ToBigEndian(swapped, [item], bits=8 * kind.size))
-        item = swapped
-    slot, base = _base(pointer)
-    lo.emit(ir.Store(None, [item, *base], slot=slot, offset=pointer.offset, size=kind.size))
-
-
-def _base(pointer: Pointer) -> tuple[ir.Slot | None, list[ir.Operand]]:
-    if isinstance(pointer.base, ir.Slot):
-        return pointer.base, []
-    return None, [pointer.base]
-
-
-def place(pointer: Pointer) -> tuple[ir.Slot | None, list[ir.Operand]]:
-    """The slot, or the base register, of a memory instruction at ``pointer``."""
-    return _base(pointer)
-
-
-def _known(kind: BpfType | None) -> BpfType:
-    if kind is None:
-        raise ValueError("bytes of unknown shape have no size")
-    return kind
+    hint = f"{kind.__name__}({kind.FIELDS[0].name}=...)" if isinstance(kind, type) and kind.FIELDS else None
+    lo.error(node, f"the {what} must be {name_of(kind)}, not {kind_of(value)}", hint)
 
 
 def array_element(lo: Lowering, node: ast.Subscript, pointer: Pointer, index: Number | Static) -> Pointer:
@@ -211,20 +199,14 @@ def array_element(lo: Lowering, node: ast.Subscript, pointer: Pointer, index: Nu
     step = sizeof(kind.element)
     if isinstance(index, Static):
         if not 0 <= index.value < kind.length:
-            lo.error(node.slice, f"index {index.value} is outside of {kind!r}")
+            lo.error(node.slice, f"index {index.value} is outside of {kind!r}", hint=f"0 to {kind.length - 1}")
         return pointer.at(index.value * step, kind.element)
-    scaled = index.register
-    if step != 1:
-        scaled = lo.register()
-        if step & (step - 1) == 0:
-            lo.emit(ir.Alu(scaled, [index.register, step.bit_length() - 1], op=AluOp.LSH))
-        else:
-            lo.emit(ir.Alu(scaled, [index.register, step], op=AluOp.MUL))
+    scaled = arithmetic.scaled(lo, index, step).register
+    align = min(pointer.align, step & -step)
     base = lo.register()
     if isinstance(pointer.base, ir.Slot):
-        lo.emit(ir.Address(base, slot=pointer.base, offset=pointer.offset))
-        moved = lo.register()
-        lo.emit(ir.Alu(moved, [base, scaled], op=AluOp.ADD))
-        return Pointer(moved, 0, kind.element, pointer.space)
+        start = address(lo, pointer)
+        lo.emit(ir.Alu(base, [start, scaled], op=AluOp.ADD))
+        return Pointer(base, 0, kind.element, pointer.space, align=min(align, pointer.alignment))
     lo.emit(ir.Alu(base, [pointer.base, scaled], op=AluOp.ADD))
-    return Pointer(base, pointer.offset, kind.element, pointer.space)
+    return Pointer(base, pointer.offset, kind.element, pointer.space, align=align)

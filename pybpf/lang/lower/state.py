@@ -3,61 +3,36 @@
 from __future__ import annotations
 
 import ast
+import types
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from pybpf.lang import ir
 from pybpf.lang.errors import CompileError
-from pybpf.lang.values import Number, Pointer, Static, Value
+from pybpf.lang.lower.flow import Flow
+from pybpf.lang.values import Number, Owner, Pointer, Space, Static, Value
 
 if TYPE_CHECKING:
     from pybpf.asm import SourceLine
+    from pybpf.lang.lower.choices import Choice
+    from pybpf.lang.lower.flow import Loop
     from pybpf.lang.source import Source
     from pybpf.lang.target import Target
+    from pybpf.types import Scalar
 
 
 @dataclass(eq=False)
 class Variable:
-    """A local name. ``mutable`` ones own their register; the others are another name for a value."""
+    """A local name. ``mutable`` ones own a register; the others are another name for a value.
+
+    ``declared`` is the type that every value assigned to it is converted to.
+    """
 
     name: str
     value: Value
     mutable: bool = False
-
-
-@dataclass
-class Flow:
-    """What holds at one point of the program, whichever way control came there."""
-
-    defined: set[Variable] = field(default_factory=set)
-    nonnull: set[Variable] = field(default_factory=set)
-
-    def copy(self) -> Flow:
-        """An independent copy."""
-        return Flow(set(self.defined), set(self.nonnull))
-
-
-def merge(*flows: Flow | None) -> Flow | None:
-    """What holds where control flows together; None stands for a place that is never reached."""
-    reached = [flow for flow in flows if flow is not None]
-    if not reached:
-        return None
-    result = reached[0].copy()
-    for flow in reached[1:]:
-        result.defined &= flow.defined
-        result.nonnull &= flow.nonnull
-    return result
-
-
-@dataclass(eq=False)
-class Loop:
-    """Where ``break`` and ``continue`` lead, and what holds at each break."""
-
-    after: ir.Block
-    following: ir.Block
-    breaks: list[Flow] = field(default_factory=list)
-    continues: list[Flow] = field(default_factory=list)
+    declared: Scalar | None = None
 
 
 @dataclass(eq=False)
@@ -66,29 +41,46 @@ class Frame:
 
     source: Source
     variables: dict[str, Variable] = field(default_factory=dict)
-    assignments: Counter[str] = field(default_factory=Counter)
     loops: list[Loop] = field(default_factory=list)
-    protected: set[str] = field(default_factory=set)
-    """Loop variables: assigning to them would not do what Python does."""
-    join: ir.Block | None = None
-    """Where ``return`` leads in an inlined function; None in the program itself."""
-    result: Variable | None = None
-    results: list[tuple[Value, Flow]] = field(default_factory=list)
+    choice: Choice | None = None
+    """What ``return`` gives its value to in an inlined function; None in the program itself."""
+    returns: Scalar | None = None
+    """The type that returned values are converted to."""
+    exits: int = 0
+    """Returns compiled so far."""
 
     def __post_init__(self) -> None:
+        arguments = self.source.node.args
+        self.parameters = {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]}
+        self.loop_names = loop_names(self.source.node)
         self.assignments = assigned_names(self.source.node)
+
+    def is_mutable(self, name: str) -> bool:
+        """Whether ``name`` gets a value at more than one place of the function."""
+        return self.assignments[name] + (name in self.parameters) > 1
+
+    def is_loop_variable(self, name: str) -> bool:
+        """Whether ``name`` gets its values from the heads of loops only."""
+        return self.assignments[name] == self.loop_names[name] > 0 and name not in self.parameters
 
 
 def assigned_names(node: ast.AST) -> Counter[str]:
-    """How often each local name is assigned within ``node``; an augmented assignment counts twice."""
+    """At how many places each local name is assigned within ``node``; an augmented assignment counts twice."""
     counts: Counter[str] = Counter()
     for child in ast.walk(node):
         if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
             counts[child.id] += 1
         if isinstance(child, ast.AugAssign) and isinstance(child.target, ast.Name):
             counts[child.target.id] += 1
-        if isinstance(child, ast.For) and isinstance(child.target, ast.Name):
-            counts[child.target.id] += 1
+    return counts
+
+
+def loop_names(node: ast.AST) -> Counter[str]:
+    """The heads of how many loops within ``node`` set each name."""
+    counts: Counter[str] = Counter()
+    for child in ast.walk(node):
+        if isinstance(child, ast.For):
+            counts.update(assigned_names(child.target))
     return counts
 
 
@@ -103,8 +95,11 @@ class Lowering:
         self.stack: list[Frame] = []
         self.flow: Flow | None = Flow()
         self.line: SourceLine | None = source.line(source.node)
-        self.maps: set[str] = set()
         self.kernel_calls: set[str] = set()
+        self.copies = 0
+        """Rounds of unrolled loops and inlined calls so far."""
+        self.changing: set[ir.VReg] = set()
+        """Registers of variables that are assigned more than once."""
         self._names: Counter[str] = Counter()
         self.block = self.start(self.new_block("entry"))
 
@@ -158,6 +153,16 @@ class Lowering:
         """Stop: the program is wrong at ``node``."""
         raise CompileError(message, self.frame.source.line(node), hint)
 
+    def copied(self, node: ast.AST, limit: int = 10_000) -> None:
+        """Count a round of an unrolled loop or an inlined call: nested ones multiply."""
+        self.copies += 1
+        if self.copies > limit:
+            self.error(
+                node,
+                f"the program gets too long here: more than {limit} rounds of unrolled loops and inlined calls",
+                hint="use a real loop: for i in range(...)",
+            )
+
     # -- variables
 
     def lookup(self, node: ast.Name) -> Value:
@@ -169,8 +174,18 @@ class Lowering:
             try:
                 return Static(self.frame.source.lookup(node.id))
             except KeyError:
-                self.error(node, f"{node.id!r} is not defined")
+                self.error(
+                    node,
+                    f"{node.id!r} is not defined",
+                    hint="import it at the top of the module, outside of `if TYPE_CHECKING:`",
+                )
         if self.flow is not None and variable not in self.flow.defined:
+            if self.frame.is_loop_variable(node.id):
+                self.error(
+                    node,
+                    f"{node.id!r} is known inside of its loop only",
+                    hint=f"keep it under another name, set before the loop: last = {node.id}",
+                )
             self.error(
                 node,
                 f"{node.id!r} may be used before it is assigned: not every way to this line sets it",
@@ -183,35 +198,36 @@ class Lowering:
         value = variable.value
         if isinstance(value, Pointer) and self.flow is not None:
             nullable = (value.nullable or variable.mutable) and variable not in self.flow.nonnull
-            return Pointer(value.base, value.offset, value.target, value.space, nullable)
+            return replace(value, nullable=nullable)
         return value
 
     def bind(self, name: str, value: Value) -> Variable:
         """Make ``name`` another name for ``value``."""
-        variable = Variable(name, value)
+        variable = Variable(name, self.settled(value))
         self.frame.variables[name] = variable
         if self.flow is not None:
-            self.flow.defined.add(variable)
+            self.flow.define(variable, nonnull=isinstance(value, Pointer) and not value.nullable)
         return variable
 
     def settled(self, value: Value) -> Value:
         """``value``, copied if it lives in the register of a variable that may change."""
-        for variable in self.frame.variables.values():
-            if not variable.mutable:
-                continue
-            if isinstance(value, Number) and isinstance(variable.value, Number):
-                if value.register is variable.value.register:
-                    return Number(self.move(value.register), value.type)
-            elif (
-                isinstance(value, Pointer) and isinstance(variable.value, Pointer) and value.base is variable.value.base
-            ):
-                base = self.move(value.base) if isinstance(value.base, ir.VReg) else value.base
-                return Pointer(base, value.offset, value.target, value.space, value.nullable)
+        if isinstance(value, Number) and value.register in self.changing:
+            return replace(value, register=self.move(value.register, value.register.name))
+        if isinstance(value, Pointer) and isinstance(value.base, ir.VReg) and value.base in self.changing:
+            return replace(value, base=self.move(value.base, value.base.name))
         return value
 
     def self_attribute(self, node: ast.Attribute) -> Value:
         """An attribute of the program's class: a map, a constant, a function to inline."""
         try:
-            return Static(self.owner(node.attr))
+            found = self.owner(node.attr)
         except AttributeError as error:
             self.error(node, str(error), hint="declare maps and constants in the class body")
+        if isinstance(found, types.FunctionType):
+            return Static(types.MethodType(found, Owner()))
+        return Static(found.__func__ if isinstance(found, staticmethod) else found)
+
+
+def pending(register: ir.VReg) -> Pointer:
+    """The value of a variable that was only ever None: what it will point to is not known yet."""
+    return Pointer(register, 0, None, Space.NONE)

@@ -179,12 +179,6 @@ def loop_over_runtime_sequence(self, ctx: Registers) -> int:
     return 0
 
 
-def loop_variable_changed(self, ctx: Registers) -> int:
-    for i in range(10):
-        i = i + 1  # HERE
-    return 0
-
-
 def break_outside(self, ctx: Registers) -> int:
     for x in (1, 2):
         pass
@@ -227,7 +221,6 @@ TABLE: list[tuple[Callable[..., Any], str, str]] = [
     (map_read_by_index, "a map is read with lookup()", "self.map.lookup(key)"),
     (lost_reservation, "the reserved record is lost", "slot ="),
     (loop_over_runtime_sequence, "range(...) or a constant sequence", ""),
-    (loop_variable_changed, "'i' belongs to the loop", ""),
     (break_outside, "expected an integer", ""),
     (packet_is_read_only, "the context is read only", ""),
     (no_context_type, "ctx has no type", "annotate the context"),
