@@ -99,7 +99,8 @@ class TraceSource:
         """
         found = {ioc.pid: ioc for ioc in self._finder.find() if self._is_wanted(ioc)}
         for pid, traced in self._traced.items():
-            if not traced.ending and (pid not in found or found[pid].identity != traced.subject.ioc.identity):
+            # The finder gives the same object for the same program: exec keeps a process's number and start time.
+            if not traced.ending and found.get(pid) is not traced.subject.ioc:
                 traced.probes.detach(pid)
                 traced.ending = True
         for pid, ioc in found.items():
@@ -110,6 +111,8 @@ class TraceSource:
             except DatabaseNotLoaded:
                 continue
             except (IocError, PybpfError) as error:
+                if not ioc.is_running:
+                    continue
                 if isinstance(error, (PermissionDenied, UnsupportedFeature)) and not self._traced:
                     raise
                 self._refused.add(ioc.identity)

@@ -134,6 +134,20 @@ def test_a_source_can_be_opened_again_and_again(make_ioc: Callable[..., RealIoc]
         assert probes.set() == set()
 
 
+def test_two_tracers_at_once_do_not_disturb_each_other(make_ioc: Callable[..., RealIoc]) -> None:
+    ioc = make_ioc(DATABASE)
+    with Tracer(ioc) as one:
+        with Tracer(ioc) as other:
+            ioc.put("A:ao", "1")
+            for tracer in (one, other):
+                assert shape_of(tracer.chain("A:ao", SpanKind.PUT_FIELD)) == ("dbPutField A:ao.VAL", TREE)
+            assert other.finish().to_json() == {"seen": 9, "delivered": 9, "filtered": 0, "lost": 0}
+        seen = len(one.events)
+        ioc.put("A:ao", "2")
+        assert one.chain("A:ao", SpanKind.PUT_FIELD, after=seen).root.value == "2"
+        assert one.finish().to_json() == {"seen": 18, "delivered": 18, "filtered": 0, "lost": 0}
+
+
 def test_leaving_the_loop_detaches_and_settles_the_account(make_ioc: Callable[..., RealIoc]) -> None:
     ioc = make_ioc(DATABASE)
     probes = Probes.of(ioc)
