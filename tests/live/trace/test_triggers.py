@@ -15,7 +15,7 @@ record(calc, "G:slave") { field(CALC, "VAL+1") }
 record(calc, "G:half") { field(SCAN, ".5 second") field(CALC, "VAL+1") }
 record(event, "G:event") { field(VAL, "beam") }
 record(calc, "G:on_event") { field(SCAN, "Event") field(EVNT, "beam") field(CALC, "VAL+1") field(PRIO, "HIGH") }
-record(calcout, "G:late") { field(CALC, "A") field(ODLY, "0.05") field(OOPT, "Every Time") field(FLNK, "G:after") }
+record(calcout, "G:late") { field(CALC, "A") field(ODLY, "0.4") field(OOPT, "Every Time") field(FLNK, "G:after") }
 record(calc, "G:after") { field(CALC, "VAL+1") }
 record(ao, "G:ao") { }
 record(calc, "G:watch") { field(INPA, "G:ao CP") field(CALC, "A") }
@@ -78,7 +78,7 @@ def test_a_record_that_completes_later(make_ioc: Callable[..., RealIoc]) -> None
         # The completion is no dbProcess; what it makes process begins a chain in a callback thread.
         after = root_of(tracer, "G:after").root
         assert after.trigger is Trigger.CALLBACK
-        assert after.start_ns - first.root.end_ns > 30_000_000
+        assert after.start_ns - first.root.end_ns > 300_000_000
 
         # A put while it is active makes Base process it again when it is done: RPRO, in thread scanOnce.
         seen = len(tracer.events)
