@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"pybpf.object"}),
     frozenset({"pybpf"}),
     frozenset({"epicsmon.programs"}),
-    frozenset({"epicsmon.events", "epicsmon.text", "epicsmon.counters"}),
+    frozenset({"epicsmon.events", "epicsmon.text", "epicsmon.counters", "epicsmon.clock"}),
     frozenset({"epicsmon.ca", "epicsmon.pva", "epicsmon.capture", "epicsmon.ioc"}),
     frozenset({"epicsmon.puts", "epicsmon.trace", "epicsmon.insight", "epicsmon.sinks", "epicsmon.store"}),
     frozenset({"epicsmon.agent"}),

@@ -1,26 +1,107 @@
-"""Which TCP ports processes of this network namespace listen on (sock_diag, Linux 3.3)."""
+"""Which TCP ports processes of this network namespace listen on, over IPv4.
+
+From /proc/net/tcp (net/ipv4/tcp_ipv4.c): it lists all listening sockets before any connection, so a look costs little
+on a host with many connections, and it needs no privilege.
+"""
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import socket
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-_TCP_LISTEN = 10  # include/net/tcp_states.h
+_TCP_LISTEN = "0A"  # include/net/tcp_states.h
+_SIOCGIFCONF = 0x8912  # linux/sockios.h
+_IFREQ_SIZE = 40  # on all 64-bit machines; the address begins at byte 20
+_MOST_ADDRESSES = 4096
+_ANY = "0.0.0.0"
 
 
-def listening_ports(pids: Iterable[int]) -> frozenset[int]:
-    """The ports that these processes listen on over IPv4; one that ended, or may not be looked into, has none."""
+@dataclass(frozen=True)
+class Listener:
+    """A listening socket: ``host`` is 0.0.0.0 when it takes connections to every address."""
+
+    host: str
+    port: int
+    inode: int
+
+
+def listeners() -> frozenset[Listener]:
+    """Every listening socket of the network namespace of the calling thread (IPv4)."""
+    found = set()
+    with open("/proc/thread-self/net/tcp", encoding="ascii") as table:
+        next(table)
+        for row in table:
+            columns = row.split()
+            if columns[3] != _TCP_LISTEN:
+                break
+            address, _, port = columns[1].partition(":")
+            # The kernel prints the four bytes of the address as one number of the host's byte order.
+            host = socket.inet_ntop(socket.AF_INET, struct.pack("=I", int(address, 16)))
+            found.add(Listener(host, int(port, 16), int(columns[9])))
+    return frozenset(found)
+
+
+def of_processes(candidates: Iterable[Listener], pids: Iterable[int]) -> frozenset[Listener]:
+    """Those of the listeners that one of the processes has; a process that may not be looked into has none."""
     inodes = set().union(*(_socket_inodes(pid) for pid in pids))
-    if not inodes:
-        return frozenset()
-    # pyroute2 is not needed before there is a server to ask about
-    from pyroute2 import DiagSocket
+    return frozenset(listener for listener in candidates if listener.inode in inodes)
 
-    with DiagSocket() as diag:
-        diag.bind()
-        stats = diag.get_sock_stats(family=socket.AF_INET, states=1 << _TCP_LISTEN)
-        return frozenset(int(entry["idiag_sport"]) for entry in stats if entry["idiag_inode"] in inodes)
+
+def local_addresses() -> frozenset[str]:
+    """The IPv4 addresses of the interfaces of the network namespace of the calling thread."""
+    buffer = array.array("B", bytes(_IFREQ_SIZE * _MOST_ADDRESSES))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("iP", len(buffer), buffer.buffer_info()[0])
+        (size,) = struct.unpack_from("i", fcntl.ioctl(control, _SIOCGIFCONF, request))
+    starts = range(0, size, _IFREQ_SIZE)
+    return frozenset(socket.inet_ntop(socket.AF_INET, buffer[at + 20 : at + 24].tobytes()) for at in starts)
+
+
+class LocalServers:
+    """Where certain processes of this network namespace accept connections, looked up again when asked to.
+
+    ``pids`` names the processes. It is asked only when a listening socket has come or gone, or after ``ANEW_S``:
+    looking through all processes costs much more than looking at the sockets.
+    """
+
+    ANEW_S = 30.0
+
+    def __init__(
+        self, pids: Callable[[], Iterable[int]], sockets: Callable[[], frozenset[Listener]] = listeners
+    ) -> None:
+        self.ports: frozenset[int] = frozenset()
+        self._pids = pids
+        self._sockets = sockets
+        self._seen: frozenset[Listener] | None = None
+        self._seen_at = 0.0
+        self._hosts: dict[int, set[str]] = {}
+        self._local: frozenset[str] = frozenset()
+
+    def look(self, now_s: float) -> bool:
+        """Look at the sockets at this time of a monotonic clock; returns whether ``ports`` may have changed."""
+        self._local = local_addresses()
+        seen = self._sockets()
+        if seen == self._seen and now_s - self._seen_at < self.ANEW_S:
+            return False
+        self._seen, self._seen_at = seen, now_s
+        hosts: dict[int, set[str]] = {}
+        for server in of_processes(seen, self._pids()):
+            hosts.setdefault(server.port, set()).add(server.host)
+        self._hosts = hosts
+        self.ports = frozenset(hosts)
+        return True
+
+    def has(self, host: str, port: int) -> bool:
+        """Whether a connection to this address arrives at one of the processes."""
+        hosts = self._hosts.get(port)
+        if hosts is None:
+            return False
+        return host in hosts or (_ANY in hosts and (host in self._local or host.startswith("127.")))
 
 
 def _socket_inodes(pid: int) -> set[int]:

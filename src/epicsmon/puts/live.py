@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from epicsmon.capture.listeners import listening_ports
-from epicsmon.capture.live import CaptureCounts, LiveCapture, own_network_namespace
+from epicsmon.capture.listeners import LocalServers
+from epicsmon.capture.live import CaptureCounts, LiveCapture
 from epicsmon.counters import Counters
 from epicsmon.events import Event, Gap, LossUnit, PutEvent, Stage
 from epicsmon.ioc import IocFinder
@@ -21,29 +21,34 @@ if TYPE_CHECKING:
 
 POLL_S = 0.02
 """The filter does not wake the reader, which saves it an interrupt a segment; it looks this often."""
+BATCH = 1024
+"""Segments taken from the ring at once: what is not taken yet waits there, not in Python's memory."""
 EXPIRE_S = 0.25
-"""How often holes in streams are given up."""
+"""How often holes in streams are given up, and losses in the kernel reported."""
 LOOK_AROUND_S = 2.0
-"""How often the ports of IOCs are looked up again, and losses in the kernel counted."""
+"""How often the ports of IOCs are looked up again, unless that costs so much that LOOK_SHARE says less often."""
+LOOK_SHARE = 0.01
+"""The share of the time that may go into looking around."""
 
 
 class PutSource:
     """Puts of this network namespace, as an iterator; see :func:`watch_puts`."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, ring_bytes: int | None = None) -> None:
         self.counters = Counters()
         """In puts: those decoded. What was lost before it could be decoded is in the gaps."""
-        self._tracker = PutTracker(limits, self._is_server)
+        self._tracker = PutTracker(limits, self._is_server, self._leave_out)
+        self._ring_bytes = ring_bytes
         self._finder = IocFinder()
-        self._namespace = own_network_namespace()
-        self._ports: frozenset[int] = frozenset()
+        self._servers = LocalServers(self._ioc_pids)
         self._capture: LiveCapture | None = None
         self._cleanup = ExitStack()
-        self._reported = CaptureCounts(0, 0, 0, 0)
+        self._reported = CaptureCounts()
+        self._polled_ns = 0
         self._stopped = False
 
     def stop(self) -> None:
-        """End the iteration after what was already received."""
+        """End the iteration after what was already received; from any thread, or a signal handler."""
         self._stopped = True
 
     @property
@@ -58,40 +63,50 @@ class PutSource:
         """What is known of the circuits."""
         return self._tracker
 
-    def _is_server(self, endpoint: Endpoint) -> bool:
-        return endpoint.port in self._ports
+    @property
+    def server_ports(self) -> frozenset[int]:
+        """The ports on which IOCs of this namespace were found to serve."""
+        return self._servers.ports
 
     def look_around(self) -> None:
         """Learn on which ports the IOCs of this namespace serve."""
-        pids = [ioc.pid for ioc in self._finder.find() if ioc.net_namespace == self._namespace]
-        self._ports = listening_ports(pids)
-        self.capture.set_servers(self._ports)
+        if self._servers.look(time.monotonic()):
+            self.capture.set_servers(self._servers.ports)
 
     def __iter__(self) -> Iterator[Event]:
-        looked = expired = time.monotonic()
+        expired = time.monotonic()
+        look_at = expired + LOOK_AROUND_S
         while not self._stopped:
-            yield from self._poll()
+            taken = yield from self._poll()
             now = time.monotonic()
             if now - expired >= EXPIRE_S:
                 yield from self._counted(self._tracker.expire(time.time_ns()))
-                expired = now
-            if now - looked >= LOOK_AROUND_S:
-                self.look_around()
                 yield from self._losses()
-                looked = now
-            time.sleep(POLL_S)
-        yield from self._poll()
+                expired = now
+            if now >= look_at:
+                self.look_around()
+                after = time.monotonic()
+                look_at = after + max(LOOK_AROUND_S, (after - now) / LOOK_SHARE)
+            if taken < BATCH:
+                time.sleep(POLL_S)
+        ended_ns = time.time_ns()
+        while (yield from self._poll()) == BATCH and self._polled_ns < ended_ns:
+            pass
         yield from self._counted(self._tracker.close(time.time_ns()))
         yield from self._losses()
 
-    def _poll(self) -> Iterator[Event]:
+    def _poll(self) -> Generator[Event, None, int]:
+        """The events of what has come in, one batch at most; returns its size."""
         segments: list[Segment] = []
-        self.capture.poll(segments.append)
+        self.capture.poll(segments.append, BATCH)
         feed = self._tracker.feed
         for segment in segments:
             events = feed(segment)
             if events:
                 yield from self._counted(events)
+        if segments:
+            self._polled_ns = segments[-1].time_ns
+        return len(segments)
 
     def _counted(self, events: Sequence[Event]) -> Iterator[Event]:
         for event in events:
@@ -110,7 +125,17 @@ class PutSource:
             yield Gap(now, Stage.RING, full, detail, LossUnit.PACKETS)
         unreadable = counts.unreadable - before.unreadable
         if unreadable:
-            yield Gap(now, Stage.SOCKET, unreadable, "pieces whose bytes the kernel could not copy", LossUnit.PACKETS)
+            yield Gap(now, Stage.SOCKET, unreadable, "segments that the kernel could not copy whole", LossUnit.PACKETS)
+
+    def _is_server(self, endpoint: Endpoint) -> bool:
+        return self._servers.has(endpoint.host, endpoint.port)
+
+    def _leave_out(self, one: Endpoint, other: Endpoint) -> None:
+        self.capture.leave_out(one, other)
+
+    def _ioc_pids(self) -> Iterable[int]:
+        namespace = self.capture.namespace
+        return [ioc.pid for ioc in self._finder.find() if ioc.net_namespace == namespace]
 
     def close(self) -> None:
         """Stop capturing."""
@@ -119,7 +144,7 @@ class PutSource:
 
     def __enter__(self) -> PutSource:  # noqa: PYI034 - typing.Self is 3.11
         with ExitStack() as undo:
-            self._capture = undo.enter_context(LiveCapture())
+            self._capture = undo.enter_context(LiveCapture(self._ring_bytes))
             self.look_around()
             self._cleanup = undo.pop_all()
         return self
@@ -128,18 +153,19 @@ class PutSource:
         self.close()
 
 
-def watch_puts(limits: Limits | None = None) -> PutSource:
-    """Watch the puts of this network namespace while the returned context manager is open::
+def watch_puts(limits: Limits | None = None, ring_bytes: int | None = None) -> PutSource:
+    """Watch the puts of the network namespace of the calling thread while the returned context manager is open::
 
         with watch_puts() as puts:
             for event in puts:
                 ...
 
     Yields :class:`~epicsmon.events.PutEvent` and :class:`~epicsmon.events.Gap`. A put to a channel that was opened
-    before the start has the name None, with its sid and circuit. ``limits`` bounds the memory of the circuits.
+    before the start has the name None, with its sid and circuit. ``limits`` bounds the memory of the circuits,
+    ``ring_bytes`` (a power of two; 16 MB) is how much traffic may wait in the kernel while the caller is busy.
 
     Raises:
         PermissionDenied: CAP_NET_RAW or CAP_BPF is missing.
         UnsupportedFeature, KernelError: the kernel does not take the filter.
     """
-    return PutSource(limits)
+    return PutSource(limits, ring_bytes)

@@ -41,14 +41,21 @@ class PutTracker:
     """Follows every TCP connection it is shown, and reports the puts of those that are Channel Access.
 
     `is_server` tells whether an endpoint is known to be a CA server (an IOC of this host listens there); it is asked
-    once for each end of a new connection. Without it servers are found by what they say.
+    once for each end of a new connection. Without it servers are found by what they say. `on_other` is told of
+    connections that turn out to be something else, so that whoever captures may leave them out.
     """
 
-    def __init__(self, limits: Limits | None = None, is_server: Callable[[Endpoint], bool] | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        is_server: Callable[[Endpoint], bool] | None = None,
+        on_other: Callable[[Endpoint, Endpoint], None] | None = None,
+    ) -> None:
         self._limits = limits or Limits()
         self._events: list[PutOrGap] = []
         self._shared = Surroundings(self._limits, self._events.append)
         self._is_server = is_server or _nobody
+        self._on_other = on_other
         self._flows: dict[_Key, Direction] = {}
         self._connections: dict[Connection, None] = {}
         self._waiting: dict[Connection, None] = {}
@@ -227,6 +234,8 @@ class PutTracker:
             if len(self._others) >= self._limits.other_flows:
                 del self._others[next(iter(self._others))]
             self._others[src, dst, connection.namespace] = None
+        if self._on_other is not None:
+            self._on_other(one.src, one.dst)
 
     def _drop(self, connection: Connection, time_ns: int) -> None:
         if not connection.closed:
