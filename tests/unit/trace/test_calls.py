@@ -13,6 +13,7 @@ from pybpf.types import pack
 
 u64 = st.integers(0, 2**64 - 1)
 u32 = st.integers(0, 2**32 - 1)
+counts = st.integers(0, 2**63 - 1)
 
 
 @st.composite
@@ -51,7 +52,7 @@ def test_what_the_program_sends_of_a_record_is_understood(sent: kernel.Call, win
     assert call.put is None
 
 
-@given(headers((kernel.PUT, kernel.PUT_FIELD)), u64, u64, u64, u64, u32, u32, st.binary(min_size=64, max_size=64))
+@given(headers((kernel.PUT, kernel.PUT_FIELD)), u64, u64, u64, counts, u32, u32, st.binary(min_size=64, max_size=64))
 def test_what_the_program_sends_of_a_put_is_understood(
     sent: kernel.Call, record: int, field: int, descriptor: int, count: int, dbr: int, size: int, value: bytes
 ) -> None:
