@@ -104,7 +104,7 @@ class PutCall(Struct):
 
     call: Call
     address: bytes = byte_array(40)
-    count: u64
+    count: s64
     type: u32
     value_size: u32
     value: bytes = byte_array(VALUE_SIZE)

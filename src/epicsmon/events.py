@@ -236,7 +236,7 @@ class Span:
     `trace_id` has 128 bits and `span_id` 64, computed and never drawn. `thread` is the thread's comm; `trigger` is
     set on roots only. `value`, `status` and `severity` are those of the record at return (status and severity in the
     record's own menu strings, like HIHI and MAJOR); `active` is PACT at return: true means that the record completes
-    later.
+    later. `count` is how many elements a put wrote; `value` then holds as many of the first ones as the probe took along.
     """
 
     trace_id: int
@@ -257,6 +257,7 @@ class Span:
     status: str | None = None
     severity: str | None = None
     active: bool | None = None
+    count: int | None = None
 
     @property
     def end_ns(self) -> int:
@@ -286,6 +287,7 @@ class Span:
             "status": self.status,
             "severity": self.severity,
             "active": self.active,
+            "count": self.count,
         }
 
 

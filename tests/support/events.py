@@ -158,6 +158,7 @@ spans = st.builds(
     status=_names,
     severity=_names,
     active=st.none() | st.booleans(),
+    count=st.none() | st.integers(0, 2**63 - 1),
 )
 gaps = st.builds(
     Gap, _int64, st.sampled_from(Stage), st.integers(0, 2**62), st.text(max_size=8), st.sampled_from(LossUnit)

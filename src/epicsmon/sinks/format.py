@@ -8,10 +8,11 @@ from epicsmon.text import escape, local_clock, long_string
 UNKNOWN = "unknown"
 
 
-def value_text(value: Value, limit: int = 60) -> str:
+def value_text(value: Value, limit: int = 60, count: int | None = None) -> str:
     """A value in at most about `limit` characters: strings in quotes, arrays in brackets, other bytes as 0x....
 
-    What does not fit is replaced by `...` and, for arrays and bytes, the number of elements.
+    What does not fit is replaced by `...` and, for arrays and bytes, the number of elements: `count` where `value`
+    holds only the first of them.
     """
     if value is None:
         return UNKNOWN
@@ -21,23 +22,23 @@ def value_text(value: Value, limit: int = 60) -> str:
         text = long_string(value)
         if text is not None:
             return _quoted(text, limit)
-        digits = value[: limit // 2].hex()
-        return f"0x{digits}" if 2 * len(value) <= limit else f"0x{digits}... ({len(value)} bytes)"
+        digits, length = value[: limit // 2].hex(), max(len(value), count or 0)
+        return f"0x{digits}" if 2 * length <= limit else f"0x{digits}... ({length} bytes)"
     if isinstance(value, tuple):
-        return _array_text(value, limit)
+        return _array_text(value, limit, max(len(value), count or 0))
     return str(value_to_json(value))
 
 
-def _array_text(value: tuple[int | float | str, ...], limit: int) -> str:
+def _array_text(value: tuple[int | float | str, ...], limit: int, count: int) -> str:
     shown: list[str] = []
     width = 0
     for item in value:
         text = value_text(item, limit)
         width += len(text) + 1
         if shown and width > limit:
-            return f"[{' '.join(shown)} ... ({len(value)})]"
+            return f"[{' '.join(shown)} ... ({count})]"
         shown.append(text)
-    return f"[{' '.join(shown)}]"
+    return f"[{' '.join(shown)}]" if count == len(value) else f"[{' '.join(shown)} ... ({count})]"
 
 
 def _quoted(text: str, limit: int) -> str:

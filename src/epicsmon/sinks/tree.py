@@ -90,7 +90,7 @@ class TreeSink(LineSink):
 
 
 def _value(span: Span) -> str:
-    return "" if span.value is None else value_text(span.value, limit=32)
+    return "" if span.value is None else value_text(span.value, limit=32, count=span.count)
 
 
 def _alarm(span: Span) -> str:

@@ -29,7 +29,7 @@ PUT_COLUMNS = (
 )
 SPAN_COLUMNS = (
     "trace_id, span_id, parent_id, kind, record, record_type, field, start_ns, duration_ns, pid, tid, ioc, thread,"
-    " trigger, value, value_type, status, severity, active"
+    " trigger, value, value_type, status, severity, active, count"
 )
 GAP_COLUMNS = "time_ns, stage, lost, unit, detail"
 IOC_COLUMNS = "time_ns, kind, pid, name, detail"
@@ -117,6 +117,7 @@ def span_row(span: Span, chain: int) -> Row:
         _text(span.status),
         _text(span.severity),
         None if span.active is None else int(span.active),
+        span.count,
     )
 
 
@@ -141,6 +142,7 @@ def span_event(row: Sequence[Any]) -> Span:
         status=row[16],
         severity=row[17],
         active=None if row[18] is None else bool(row[18]),
+        count=row[19],
     )
 
 

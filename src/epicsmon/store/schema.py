@@ -52,7 +52,8 @@ CREATE TABLE spans (
     value_type TEXT,
     status TEXT,
     severity TEXT,
-    active INTEGER
+    active INTEGER,
+    count INTEGER                   -- elements that a put wrote; value holds the first of them
 );
 CREATE INDEX spans_chain ON spans (chain);
 CREATE INDEX spans_time ON spans (start_ns);

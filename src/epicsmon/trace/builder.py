@@ -123,6 +123,7 @@ class ChainBuilder:
             status=outcome.status,
             severity=outcome.severity,
             active=outcome.active,
+            count=None if put is None or put.elements < 0 else put.elements,
         )
 
     def _outcome(self, call: RawCall) -> Outcome:

@@ -15,7 +15,7 @@ KINDS = {
     kernel.PUT_NOTIFY: SpanKind.PUT_NOTIFY,
 }
 _CALL = struct.Struct("=QQQQQQqBBHI16s")
-_PUT = struct.Struct(f"=40sQII{kernel.VALUE_SIZE}s")
+_PUT = struct.Struct(f"=40sqII{kernel.VALUE_SIZE}s")
 _ADDRESS = struct.Struct("<QQQ")
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epicsmon.events import Chain
+from epicsmon.sinks.format import value_text
 from epicsmon.sinks.style import Style
 from epicsmon.sinks.tree import TreeSink
 from epicsmon.text import local_clock
@@ -73,3 +74,10 @@ def test_it_takes_no_puts() -> None:
     sink = TreeSink(io.StringIO())
     assert sink.takes(chain())
     assert not sink.takes(put())
+
+
+def test_an_array_put_says_how_many_elements_it_had() -> None:
+    first = (1.0, 2.0, 3.0)
+    assert value_text(first, count=64) == "[1.0 2.0 3.0 ... (64)]"
+    assert value_text(first, count=3) == value_text(first) == "[1.0 2.0 3.0]"
+    assert value_text(b"\x01\x02\xff", count=100) == "0x0102ff... (100 bytes)"
