@@ -1,4 +1,4 @@
-"""Which TCP ports processes of this network namespace listen on, over IPv4.
+"""Which TCP ports processes of a network namespace listen on, over IPv4.
 
 From /proc/net/tcp (net/ipv4/tcp_ipv4.c): it lists all listening sockets before any connection, so a look costs little
 on a host with many connections, and it needs no privilege.
@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 _TCP_LISTEN = "0A"  # include/net/tcp_states.h
@@ -30,12 +31,25 @@ class Listener:
     inode: int
 
 
-def listeners() -> frozenset[Listener]:
-    """Every listening socket of the network namespace of the calling thread (IPv4)."""
-    found = set()
-    with open("/proc/thread-self/net/tcp", encoding="ascii") as table:
-        next(table)
-        for row in table:
+class SocketTable:
+    """The listening sockets and the addresses of one network namespace: that of the thread that made this.
+
+    A context manager; other threads may use it wherever they are.
+    """
+
+    def __init__(self) -> None:
+        with ExitStack() as undo:
+            # Each keeps the namespace it was opened in.
+            self._table = undo.enter_context(open("/proc/thread-self/net/tcp", encoding="ascii"))
+            self._control = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            self._cleanup = undo.pop_all()
+
+    def listeners(self) -> frozenset[Listener]:
+        """Every listening socket (IPv4)."""
+        found = set()
+        self._table.seek(0)
+        next(self._table)
+        for row in self._table:
             columns = row.split()
             if columns[3] != _TCP_LISTEN:
                 break
@@ -43,27 +57,29 @@ def listeners() -> frozenset[Listener]:
             # The kernel prints the four bytes of the address as one number of the host's byte order.
             host = socket.inet_ntop(socket.AF_INET, struct.pack("=I", int(address, 16)))
             found.add(Listener(host, int(port, 16), int(columns[9])))
-    return frozenset(found)
+        return frozenset(found)
 
-
-def of_processes(candidates: Iterable[Listener], pids: Iterable[int]) -> frozenset[Listener]:
-    """Those of the listeners that one of the processes has; a process that may not be looked into has none."""
-    inodes = set().union(*(_socket_inodes(pid) for pid in pids))
-    return frozenset(listener for listener in candidates if listener.inode in inodes)
-
-
-def local_addresses() -> frozenset[str]:
-    """The IPv4 addresses of the interfaces of the network namespace of the calling thread."""
-    buffer = array.array("B", bytes(_IFREQ_SIZE * _MOST_ADDRESSES))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    def addresses(self) -> frozenset[str]:
+        """The IPv4 addresses of the interfaces."""
+        buffer = array.array("B", bytes(_IFREQ_SIZE * _MOST_ADDRESSES))
         request = struct.pack("iP", len(buffer), buffer.buffer_info()[0])
-        (size,) = struct.unpack_from("i", fcntl.ioctl(control, _SIOCGIFCONF, request))
-    starts = range(0, size, _IFREQ_SIZE)
-    return frozenset(socket.inet_ntop(socket.AF_INET, buffer[at + 20 : at + 24].tobytes()) for at in starts)
+        (size,) = struct.unpack_from("i", fcntl.ioctl(self._control, _SIOCGIFCONF, request))
+        starts = range(0, size, _IFREQ_SIZE)
+        return frozenset(socket.inet_ntop(socket.AF_INET, buffer[at + 20 : at + 24].tobytes()) for at in starts)
+
+    def close(self) -> None:
+        """Let go of the namespace."""
+        self._cleanup.close()
+
+    def __enter__(self) -> SocketTable:  # noqa: PYI034 - typing.Self is 3.11
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 class LocalServers:
-    """Where certain processes of this network namespace accept connections, looked up again when asked to.
+    """Where certain processes of a network namespace accept connections, looked up again when asked to.
 
     ``pids`` names the processes. It is asked only when a listening socket has come or gone, or after ``ANEW_S``:
     looking through all processes costs much more than looking at the sockets.
@@ -72,11 +88,15 @@ class LocalServers:
     ANEW_S = 30.0
 
     def __init__(
-        self, pids: Callable[[], Iterable[int]], sockets: Callable[[], frozenset[Listener]] = listeners
+        self,
+        pids: Callable[[], Iterable[int]],
+        listeners: Callable[[], frozenset[Listener]],
+        addresses: Callable[[], frozenset[str]],
     ) -> None:
         self.ports: frozenset[int] = frozenset()
         self._pids = pids
-        self._sockets = sockets
+        self._listeners = listeners
+        self._addresses = addresses
         self._seen: frozenset[Listener] | None = None
         self._seen_at = 0.0
         self._hosts: dict[int, set[str]] = {}
@@ -84,8 +104,8 @@ class LocalServers:
 
     def look(self, now_s: float) -> bool:
         """Look at the sockets at this time of a monotonic clock; returns whether ``ports`` may have changed."""
-        self._local = local_addresses()
-        seen = self._sockets()
+        self._local = self._addresses()
+        seen = self._listeners()
         if seen == self._seen and now_s - self._seen_at < self.ANEW_S:
             return False
         self._seen, self._seen_at = seen, now_s
@@ -102,6 +122,12 @@ class LocalServers:
         if hosts is None:
             return False
         return host in hosts or (_ANY in hosts and (host in self._local or host.startswith("127.")))
+
+
+def of_processes(candidates: Iterable[Listener], pids: Iterable[int]) -> frozenset[Listener]:
+    """Those of the listeners that one of the processes has; a process that may not be looked into has none."""
+    inodes = set().union(*(_socket_inodes(pid) for pid in pids))
+    return frozenset(listener for listener in candidates if listener.inode in inodes)
 
 
 def _socket_inodes(pid: int) -> set[int]:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from epicsmon.capture.listeners import LocalServers
+from epicsmon.capture.listeners import LocalServers, SocketTable
 from epicsmon.capture.live import CaptureCounts, LiveCapture
 from epicsmon.counters import Counters
 from epicsmon.events import Event, Gap, LossUnit, PutEvent, Stage
@@ -40,7 +40,7 @@ class PutSource:
         self._tracker = PutTracker(limits, self._is_server, self._leave_out)
         self._ring_bytes = ring_bytes
         self._finder = IocFinder()
-        self._servers = LocalServers(self._ioc_pids)
+        self._servers: LocalServers | None = None
         self._capture: LiveCapture | None = None
         self._cleanup = ExitStack()
         self._reported = CaptureCounts()
@@ -66,11 +66,11 @@ class PutSource:
     @property
     def server_ports(self) -> frozenset[int]:
         """The ports on which IOCs of this namespace were found to serve."""
-        return self._servers.ports
+        return frozenset() if self._servers is None else self._servers.ports
 
     def look_around(self) -> None:
         """Learn on which ports the IOCs of this namespace serve."""
-        if self._servers.look(time.monotonic()):
+        if self._servers is not None and self._servers.look(time.monotonic()):
             self.capture.set_servers(self._servers.ports)
 
     def __iter__(self) -> Iterator[Event]:
@@ -128,7 +128,7 @@ class PutSource:
             yield Gap(now, Stage.SOCKET, unreadable, "segments that the kernel could not copy whole", LossUnit.PACKETS)
 
     def _is_server(self, endpoint: Endpoint) -> bool:
-        return self._servers.has(endpoint.host, endpoint.port)
+        return self._servers is not None and self._servers.has(endpoint.host, endpoint.port)
 
     def _leave_out(self, one: Endpoint, other: Endpoint) -> None:
         self.capture.leave_out(one, other)
@@ -140,11 +140,13 @@ class PutSource:
     def close(self) -> None:
         """Stop capturing."""
         self._cleanup.close()
-        self._capture = None
+        self._capture = self._servers = None
 
     def __enter__(self) -> PutSource:  # noqa: PYI034 - typing.Self is 3.11
         with ExitStack() as undo:
             self._capture = undo.enter_context(LiveCapture(self._ring_bytes))
+            sockets = undo.enter_context(SocketTable())
+            self._servers = LocalServers(self._ioc_pids, sockets.listeners, sockets.addresses)
             self.look_around()
             self._cleanup = undo.pop_all()
         return self

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from epicsmon.capture.listeners import Listener, LocalServers, listeners, local_addresses, of_processes
+from epicsmon.capture.listeners import Listener, LocalServers, SocketTable, of_processes
 
 
 @pytest.fixture
@@ -18,19 +18,30 @@ def server():
         yield listening
 
 
-def test_a_listening_socket_is_found_with_its_address(server):
+@pytest.fixture
+def table():
+    with SocketTable() as table:
+        yield table
+
+
+def own_servers(table):
+    return LocalServers(lambda: [os.getpid()], table.listeners, table.addresses)
+
+
+def test_a_listening_socket_is_found_with_its_address(table, server):
     host, port = server.getsockname()
-    (found,) = [listener for listener in listeners() if listener.port == port]
+    assert table.listeners() == table.listeners()
+    (found,) = [listener for listener in table.listeners() if listener.port == port]
     assert found.host == host
     assert found.inode == os.fstat(server.fileno()).st_ino
 
 
-def test_connections_are_not_listeners_however_many_there_are(server):
+def test_connections_are_not_listeners_however_many_there_are(table, server):
     port = server.getsockname()[1]
     clients = [socket.create_connection(server.getsockname()) for _ in range(20)]
     ports = {client.getsockname()[1] for client in clients}
     try:
-        found = {listener.port for listener in listeners()}
+        found = {listener.port for listener in table.listeners()}
         assert port in found
         assert not ports & found
     finally:
@@ -38,22 +49,22 @@ def test_connections_are_not_listeners_however_many_there_are(server):
             client.close()
 
 
-def test_only_those_of_the_processes_asked_for_count(server):
+def test_only_those_of_the_processes_asked_for_count(table, server):
     port = server.getsockname()[1]
-    assert port in {listener.port for listener in of_processes(listeners(), [os.getpid()])}
+    assert port in {listener.port for listener in of_processes(table.listeners(), [os.getpid()])}
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        assert port not in {listener.port for listener in of_processes(listeners(), [other.pid])}
+        assert port not in {listener.port for listener in of_processes(table.listeners(), [other.pid])}
         other.communicate()
-    assert of_processes(listeners(), [other.pid]) == frozenset()  # it has ended
+    assert of_processes(table.listeners(), [other.pid]) == frozenset()  # it has ended
 
 
-def test_loopback_is_a_local_address():
-    assert "127.0.0.1" in local_addresses()
+def test_loopback_is_a_local_address(table):
+    assert "127.0.0.1" in table.addresses()
 
 
-def test_a_server_is_known_by_the_address_it_listens_on(server):
+def test_a_server_is_known_by_the_address_it_listens_on(table, server):
     port = server.getsockname()[1]
-    servers = LocalServers(lambda: [os.getpid()])
+    servers = own_servers(table)
     assert servers.look(0.0)
     assert servers.has("127.0.0.1", port)
     # The port alone proves nothing: another host may use the same one.
@@ -61,14 +72,14 @@ def test_a_server_is_known_by_the_address_it_listens_on(server):
     assert not servers.has("127.0.0.1", port - 1)
 
 
-def test_a_server_on_every_address_is_known_by_the_local_ones():
+def test_a_server_on_every_address_is_known_by_the_local_ones(table):
     with socket.socket() as listening:
         listening.bind(("0.0.0.0", 0))
         listening.listen()
         port = listening.getsockname()[1]
-        servers = LocalServers(lambda: [os.getpid()])
+        servers = own_servers(table)
         servers.look(0.0)
-        for host in ("127.0.0.1", "127.1.2.3", *local_addresses()):
+        for host in ("127.0.0.1", "127.1.2.3", *table.addresses()):
             assert servers.has(host, port)
         assert not servers.has("192.0.2.1", port)
 
@@ -82,7 +93,7 @@ def test_processes_are_looked_through_only_when_sockets_have_changed():
         asked.append(1)
         return [os.getpid()]
 
-    servers = LocalServers(pids, lambda: sockets[-1])
+    servers = LocalServers(pids, lambda: sockets[-1], frozenset)
     assert servers.look(0.0)
     assert not servers.look(1.0)
     assert len(asked) == 1
