@@ -236,7 +236,7 @@ class Span:
     `trace_id` has 128 bits and `span_id` 64, computed and never drawn. `thread` is the thread's comm; `trigger` is
     set on roots only. `value`, `status` and `severity` are those of the record at return (status and severity in the
     record's own menu strings, like HIHI and MAJOR); `active` is PACT at return: true means that the record completes
-    later. `count` is how many elements a put wrote; `value` then holds as many of the first ones as the probe took along.
+    later. `count` is how many elements a put wrote; `value` then holds the first ones, as far as the probe took them.
     """
 
     trace_id: int

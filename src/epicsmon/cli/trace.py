@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from epicsmon.cli.options import HelpFormatter, add_globs, add_run, zipkin_url
+from epicsmon.text import escape
 
 if TYPE_CHECKING:
     from epicsmon.cli.streams import ExitCode, Streams
@@ -51,9 +52,7 @@ def run(options: argparse.Namespace, streams: Streams, source: Iterable[Event] |
     def open_source() -> AbstractContextManager[Iterable[Event]]:
         if source is not None:
             return nullcontext(source)
-        from epicsmon.trace.live import trace_processing
-
-        return trace_processing(iocs=options.ioc)
+        return _live(options.ioc, streams)
 
     return monitor(
         open_source,
@@ -64,6 +63,17 @@ def run(options: argparse.Namespace, streams: Streams, source: Iterable[Event] |
         what="chains",
         streams=streams,
     )
+
+
+@contextmanager
+def _live(iocs: list[str] | None, streams: Streams) -> Iterator[Iterable[Event]]:
+    from epicsmon.trace.live import trace_processing
+
+    with trace_processing(iocs=iocs) as source:
+        if not source.traced:
+            which = "IOC" if iocs is None else f"IOC that is {' or '.join(map(escape, iocs))}"
+            streams.say(f"no {which} runs here yet; one that starts is traced within two seconds")
+        yield source
 
 
 def sinks_for(options: argparse.Namespace, streams: Streams) -> list[Sink]:

@@ -10,8 +10,9 @@ How a span appears in Zipkin (the server writes service and span names in lower 
 - kind SERVER for a root that a client's put began, none otherwise
 - timestamp and duration in microseconds; a shorter call counts as 1 us, `epics.duration_ns` is exact
 - tags `epics.ioc`, `epics.function` (dbProcess, dbPutField, dbProcessNotify, dbPut), `epics.record`,
-  `epics.record_type`, `epics.field`, `epics.value`, `epics.count` (elements put), `epics.severity`, `epics.status`, `epics.active`
-  (PACT at return), `epics.trigger` (roots), `thread.name`, `thread.id`, `process.pid`; what is not known is left out
+  `epics.record_type`, `epics.field`, `epics.value`, `epics.count` (elements put), `epics.severity`, `epics.status`,
+  `epics.active` (PACT at return), `epics.trigger` (roots), `thread.name`, `thread.id`, `process.pid`; what is not known
+  is left out
 - tag `service.name`: the resource OpenTelemetry adds
 """
 

@@ -1,7 +1,8 @@
-"""Ids of traces and spans: computed from what a call is, so that any observer of the host computes the same.
+"""Ids of traces and spans: computed from what a call is, never drawn, so that nothing can collide by chance.
 
 A call is known by (boot id, pid, start time of the process, thread, start of the call): no two calls of one boot share
-it. Ids are BLAKE2b of it, 64 bits for spans and 128 for traces, never 0 (W3C Trace Context, section 3.2.2: all zeros is
+it. The start is the one that the probe measured: two tracers that watch one call measure, and so name it, differently.
+Ids are BLAKE2b of it, 64 bits for spans and 128 for traces, never 0 (W3C Trace Context, section 3.2.2: all zeros is
 invalid).
 """
 
