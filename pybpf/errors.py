@@ -107,6 +107,21 @@ class NotLoaded(PybpfError):
         return f"{self.what}.{self.method}: this is a blueprint; call create() on it, or load() on its BpfObject, first"
 
 
+class IncompatibleMap(PybpfError):
+    """A kernel object is not the map that was declared.
+
+    Attributes: ``what`` (the declaration), ``differences`` (sentences like ``value_size is 8, declared 16``).
+    """
+
+    def __init__(self, what: str, differences: tuple[str, ...]) -> None:
+        self.what = what
+        self.differences = tuple(differences)
+        super().__init__(what, self.differences)
+
+    def __str__(self) -> str:
+        return f"this map is not the {self.what} that was declared: " + ", ".join(self.differences)
+
+
 class OutsideProgram(PybpfError):
     """A method that exists only inside a BPF program was called in Python."""
 

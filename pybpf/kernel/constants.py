@@ -52,10 +52,13 @@ class Command(_Since):
     MAP_UPDATE_BATCH = 26, "5.6"
     MAP_DELETE_BATCH = 27, "5.6"
     LINK_CREATE = 28, "5.7"
+    LINK_UPDATE = 29, "5.7"
     LINK_GET_FD_BY_ID = 30, "5.8"
     LINK_GET_NEXT_ID = 31, "5.8"
+    ENABLE_STATS = 32, "5.8"
     LINK_DETACH = 34, "5.9"
     PROG_BIND_MAP = 35, "5.10"
+    TOKEN_CREATE = 36, "6.9"
 
 
 class MapType(_Since):
@@ -207,8 +210,12 @@ class MapFlag(IntFlag):
     WRONLY = 1 << 4  # 4.15
     RDONLY_PROG = 1 << 7  # 5.2
     WRONLY_PROG = 1 << 8  # 5.2
+    CLONE = 1 << 9  # 5.4
     MMAPABLE = 1 << 10  # 5.5
     PRESERVE_ELEMS = 1 << 11  # 5.10
+    INNER_MAP = 1 << 12  # 5.10
+    SEGV_ON_FAULT = 1 << 17  # 6.9
+    NO_USER_CONV = 1 << 18  # 6.9
 
 
 class UpdateFlag(_Since):

@@ -23,6 +23,7 @@ struct map_create {
     char map_name[16];
     uint32_t map_ifindex, btf_fd, btf_key_type_id, btf_value_type_id, btf_vmlinux_value_type_id;
     uint64_t map_extra;
+    int32_t value_type_btf_obj_fd, map_token_fd;
 };
 
 struct map_elem { uint32_t map_fd; uint64_t key; uint64_t value; uint64_t flags; };
@@ -57,6 +58,8 @@ struct btf_load {
 };
 
 struct obj_pin { uint64_t pathname; uint32_t bpf_fd, file_flags; };
+struct enable_stats { uint32_t type; };
+struct token_create { uint32_t flags, bpffs_fd; };
 
 struct prog_test_run {
     uint32_t prog_fd, retval, data_size_in, data_size_out;

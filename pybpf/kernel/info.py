@@ -48,6 +48,7 @@ class MapInfo:
     btf_id: int
     btf_key_type_id: int
     btf_value_type_id: int
+    extra: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def map_info(fd: OwnedFd) -> MapInfo:
         btf_id=info.btf_id,
         btf_key_type_id=info.btf_key_type_id,
         btf_value_type_id=info.btf_value_type_id,
+        extra=info.map_extra,
     )
 
 

@@ -25,12 +25,14 @@ def map_create(
     btf_key_type_id: int = 0,
     btf_value_type_id: int = 0,
     map_extra: int = 0,
+    inner_map: OwnedFd | None = None,
 ) -> OwnedFd:
     """Create a map; sizes in bytes.
 
     RINGBUF takes ``max_entries`` as its size in bytes, a power of two and a multiple of the page. Names are kept to
     what the kernel accepts. Raises :class:`KernelError`: EINVAL for a kind or flag the kernel does not know, E2BIG for
-    sizes beyond its limits.
+    sizes beyond its limits. ``map_extra`` is what the kind makes of it (5.16), ``inner_map`` the pattern of the maps
+    in a map of maps (4.12).
     """
     attr = ffi.new("struct map_create *")
     attr.map_type = map_type
@@ -40,6 +42,8 @@ def map_create(
     attr.map_flags = flags
     attr.map_name = object_name(name)
     attr.map_extra = map_extra
+    if inner_map is not None:
+        attr.inner_map_fd = inner_map.fileno()
     if btf_fd is not None:
         attr.btf_fd = btf_fd.fileno()
         attr.btf_key_type_id = btf_key_type_id
@@ -174,6 +178,14 @@ NO_BATCHES = (errno.EINVAL, errno.EOPNOTSUPP, 524)
 """How kernels say that they, or this kind of map, know no batches; 524 is the kernel's own ENOTSUPP."""
 
 
+def map_contains(fd: OwnedFd, value: bytes) -> bool:
+    """Whether a bloom filter may hold ``value`` (5.16): it has no keys, and the value goes in where others come out."""
+    result = _element(Command.MAP_LOOKUP_ELEM, fd, None, bytearray(value), 0)
+    if result != -errno.ENOENT:
+        _check(result, "look up in", fd)
+    return result >= 0
+
+
 def map_freeze(fd: OwnedFd) -> None:
     """Make the map read-only for user space, for ever (5.2)."""
     attr = ffi.new("struct map_elem *")
@@ -182,7 +194,8 @@ def map_freeze(fd: OwnedFd) -> None:
 
 
 def _element(command: Command, fd: OwnedFd, key: bytes | None, value: bytes | bytearray | None, flags: int) -> int:
-    key_buffer = ffi.from_buffer(key) if key is not None else ffi.NULL
+    # Kinds without keys want no pointer at all.
+    key_buffer = ffi.from_buffer(key) if key else ffi.NULL
     value_buffer = ffi.from_buffer(value) if value is not None else ffi.NULL
     attr = ffi.new("struct map_elem *")
     attr.map_fd = fd.fileno()

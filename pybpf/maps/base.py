@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import errno
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from pybpf.errors import NotLoaded, OutsideProgram
+from pybpf.errors import IncompatibleMap, KernelError, NotLoaded, OutsideProgram
 from pybpf.kernel.constants import MapFlag, MapType
 from pybpf.kernel.fd import OwnedFd
 from pybpf.kernel.info import MapInfo, map_info
-from pybpf.kernel.map_ops import map_create
+from pybpf.kernel.map_ops import map_create, map_freeze
+from pybpf.kernel.prog_ops import btf_load
+from pybpf.maps.type_info import TypeUse, type_info
 from pybpf.types import sizeof
 
 if TYPE_CHECKING:
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from pybpf.types import BpfType
 
 T = TypeVar("T")
+
+_NO_TYPES_HERE = (errno.EINVAL, errno.EOPNOTSUPP, 524)
+"""How kernels say that they, or a kind of map, take no BTF; 524 is the kernel's own ENOTSUPP."""
 
 
 class Map:
@@ -30,6 +37,9 @@ class Map:
     """
 
     map_type: ClassVar[MapType]
+    type_use: ClassVar[TypeUse] = TypeUse.NONE
+    needed_flags: ClassVar[MapFlag] = MapFlag(0)
+    """Flags without which the kernel makes no map of this kind; always set."""
 
     def __init__(
         self, *, key: BpfType | None, value: BpfType | None, max_entries: int, flags: MapFlag | int = 0, name: str = ""
@@ -39,7 +49,7 @@ class Map:
         self.key = key
         self.value = value
         self.max_entries = max_entries
-        self.flags = MapFlag(flags)
+        self.flags = MapFlag(flags) | self.needed_flags
         self.name = name
         self._fd: OwnedFd | None = None
 
@@ -74,6 +84,9 @@ class Map:
     ) -> Self:
         """The live map: a new kernel object that this one owns. ``max_entries`` overrides the declared number.
 
+        The types of keys and values go along as BTF where the kernel takes it, from ``btf_fd`` or, without one, made
+        here; so ``bpftool map dump`` prints the names of fields.
+
         Raises :class:`~pybpf.errors.KernelError`, :class:`~pybpf.errors.PermissionDenied`.
         """
         live = copy.copy(self)
@@ -81,23 +94,80 @@ class Map:
             live.name = name
         if max_entries is not None:
             live.max_entries = max_entries
-        live._fd = map_create(
-            self.map_type,
-            live.key_size,
-            live.value_size,
-            live._kernel_entries(),
-            flags=live.flags,
-            name=live.name,
-            btf_fd=btf_fd,
-            btf_key_type_id=btf_key_type_id,
-            btf_value_type_id=btf_value_type_id,
-        )
+        if btf_fd is not None:
+            live._fd = live._new(btf_fd, btf_key_type_id, btf_value_type_id)
+        else:
+            live._fd = live._new_with_types()
+        return live._ready()
+
+    def adopt(self, fd: OwnedFd) -> Self:
+        """The live map over a kernel object that is there already (a pin, an id); it owns ``fd`` from now on.
+
+        Raises:
+            IncompatibleMap: it is of another kind, or its sizes are not the declared ones; ``fd`` stays the caller's.
+        """
+        info = map_info(fd)
+        found = {"map_type": info.type, "key_size": info.key_size, "value_size": info.value_size}
+        differences = [
+            f"{what} is {value}, declared {getattr(self, what)!r}"
+            for what, value in found.items()
+            if value != getattr(self, what)
+        ]
+        if differences:
+            raise IncompatibleMap(self._label(), tuple(differences))
+        live = copy.copy(self)
+        live.max_entries, live.name = info.max_entries, self.name or info.name
+        live._fd = fd
+        return live._ready()
+
+    def _ready(self) -> Self:
         try:
-            live._opened()
+            self._opened()
         except BaseException:
-            live.close()
+            self.close()
             raise
-        return live
+        return self
+
+    def _new_with_types(self) -> OwnedFd:
+        types = None if self.type_use is TypeUse.NONE else type_info(self.key, self.value)
+        if types is None:
+            return self._new(None, 0, 0)
+        try:
+            with btf_load(types.blob) as btf_fd:
+                return self._new(btf_fd, types.key_id, types.value_id)
+        except KernelError as error:
+            # Without CAP_BPF some maps may still be made, BTF may not; kernels before 4.18 know none.
+            if self.type_use is TypeUse.REQUIRED or error.errno not in (*_NO_TYPES_HERE, errno.EPERM, errno.E2BIG):
+                raise
+        return self._new(None, 0, 0)
+
+    def _new(self, btf_fd: OwnedFd | None, key_id: int, value_id: int) -> OwnedFd:
+        """The kernel object."""
+        with contextlib.ExitStack() as stack:
+            pattern = self._inner_pattern()
+            if pattern is not None:
+                stack.enter_context(pattern)
+            return map_create(
+                self.map_type,
+                self.key_size,
+                self.value_size,
+                self._kernel_entries(),
+                flags=self.flags,
+                name=self.name,
+                btf_fd=btf_fd,
+                btf_key_type_id=key_id,
+                btf_value_type_id=value_id,
+                map_extra=self._extra(),
+                inner_map=None if pattern is None else pattern.fd,
+            )
+
+    def _extra(self) -> int:
+        """``map_extra``, whose meaning is the kind's."""
+        return 0
+
+    def _inner_pattern(self) -> Map | None:
+        """A live map like those that a map of maps will hold; closed once the outer one exists."""
+        return None
 
     def _kernel_entries(self) -> int:
         """``max_entries`` as this kind hands it to the kernel, which may depend on the machine."""
@@ -123,6 +193,10 @@ class Map:
     def info(self) -> MapInfo:
         """What the kernel says of a live map."""
         return map_info(self._need("info"))
+
+    def freeze(self) -> None:
+        """Make a live map read-only for user space, for ever (5.2); programs are bound by MapFlag.RDONLY_PROG."""
+        map_freeze(self._need("freeze"))
 
     def close(self) -> None:
         """Give up the kernel object; programs and links that use the map keep it alive."""

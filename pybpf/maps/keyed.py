@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pybpf.errors import KernelError
 from pybpf.kernel.constants import MapFlag, UpdateFlag
+from pybpf.kernel.map_batches import map_delete_batch, map_update_batch
 from pybpf.kernel.map_ops import NO_BATCHES, map_batch, map_delete, map_lookup, map_pairs, map_update
 from pybpf.maps.base import Map
+from pybpf.maps.type_info import TypeUse
 from pybpf.types import pack, unpack
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ class KeyedMap(Map, Generic[K, V]):
     What a look-up gives in Python is a copy; inside a program it is the element itself.
     """
 
+    type_use = TypeUse.OPTIONAL
     key: BpfType
     value: BpfType
 
@@ -50,6 +53,15 @@ class KeyedMap(Map, Generic[K, V]):
     def delete(self, key: K) -> bool:
         """Delete the element; False when there was none."""
         return map_delete(self._need("delete"), self._pack_key(key))
+
+    def update_many(self, elements: Iterable[tuple[K, V]], flags: UpdateFlag = UpdateFlag.ANY) -> None:
+        """Store all of ``elements``: by one call (5.6), one by one elsewhere; errors as of :meth:`update`."""
+        fd = self._need("update_many")
+        map_update_batch(fd, [(self._pack_key(key), self._pack_value(value)) for key, value in elements], flags)
+
+    def delete_many(self, keys: Iterable[K]) -> int:
+        """Delete the elements at ``keys``, by one call where the kernel can (5.6); how many there were."""
+        return map_delete_batch(self._need("delete_many"), [self._pack_key(key) for key in keys])
 
     def items(self) -> Iterator[tuple[K, V]]:
         """All elements; while programs write, one that comes or goes meanwhile may or may not be among them.

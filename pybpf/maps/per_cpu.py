@@ -1,5 +1,6 @@
-"""BPF_MAP_TYPE_PERCPU_HASH and PERCPU_ARRAY (Linux 4.6): a value for each possible CPU, so programs need no atomics.
+"""BPF_MAP_TYPE_PERCPU_HASH and PERCPU_ARRAY (Linux 4.6), LRU_PERCPU_HASH (4.10).
 
+A value for each possible CPU, so programs need no atomics.
 Inside a program a look-up gives the value of the CPU it runs on. Python sees all of them: ``per_cpu(key)`` gives a list
 with one value for each possible CPU, in the order of their numbers, and ``total(key)`` the sum of integers.
 """
@@ -67,6 +68,12 @@ class PerCpuHashMap(_PerCpuMap[K, V]):
     """A hash table with a value per CPU."""
 
     map_type = MapType.PERCPU_HASH
+
+
+class LruPerCpuHashMap(_PerCpuMap[K, V]):
+    """A hash table with a value per CPU that drops the least recently used elements when it is full (4.10)."""
+
+    map_type = MapType.LRU_PERCPU_HASH
 
 
 class PerCpuArray(_PerCpuMap[int, V]):
