@@ -12,6 +12,7 @@ from pybpf.maps import Map
 from pybpf.types import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -67,6 +68,7 @@ class BpfObject:
             self.constants[name] = int(value)
         self._live_maps: dict[str, Map] | None = None
         self._live_programs: dict[str, Hook] = {}
+        self._borrowed: frozenset[str] = frozenset()
 
     def attribute(self, name: str) -> Any:
         """What ``self.name`` means inside of a program.
@@ -92,20 +94,27 @@ class BpfObject:
             for variant, spec in hook.specs(self.attribute).items()
         }
 
-    def load(self, *, max_entries: dict[str, int] | None = None) -> Self:
+    def load(self, *, max_entries: dict[str, int] | None = None, maps: Mapping[str, Map] | None = None) -> Self:
         """Create the maps, compile and load the programs; nothing runs until a program is attached.
 
-        ``max_entries`` overrides the declared size of maps by name.
+        ``max_entries`` overrides the declared size of maps by name. ``maps`` are live ones to use in place of new ones
+        (opened pins, maps of another object); they stay the caller's.
 
         Raises:
             CompileError, VerifierError: a program is wrong.
             PermissionDenied, UnsupportedFeature, KernelError: the kernel refused.
         """
         live = copy.copy(self)
-        live._live_maps, live._live_programs = {}, {}
+        live._live_maps, live._live_programs, live._borrowed = {}, {}, frozenset(maps or ())
+        unknown = sorted(live._borrowed - set(self._maps))
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no map {', '.join(unknown)}")
         try:
             for name, spec in self._maps.items():
-                live._live_maps[name] = spec.create(max_entries=(max_entries or {}).get(name))
+                given = (maps or {}).get(name)
+                if given is None:
+                    given = spec.create(max_entries=(max_entries or {}).get(name))
+                live._live_maps[name] = given
             for name, hook in self._programs.items():
                 live._live_programs[name] = hook.load(self.attribute, live._live_maps)
         except BaseException:
@@ -137,8 +146,9 @@ class BpfObject:
         """Close every descriptor; what links still use stays in the kernel until they are closed."""
         for program in self._live_programs.values():
             program.close()
-        for live_map in (self._live_maps or {}).values():
-            live_map.close()
+        for name, live_map in (self._live_maps or {}).items():
+            if name not in self._borrowed:
+                live_map.close()
 
     def __enter__(self) -> Self:
         if self._live_maps is None:

@@ -58,6 +58,7 @@ struct btf_load {
 };
 
 struct obj_pin { uint64_t pathname; uint32_t bpf_fd, file_flags; };
+struct link_detach { uint32_t link_fd; };
 struct enable_stats { uint32_t type; };
 struct token_create { uint32_t flags, bpffs_fd; };
 

@@ -85,7 +85,8 @@ def _uprobe_multi_error(operation: str, number: int, session: bool) -> KernelErr
 
 def link_detach(link: OwnedFd) -> None:
     """Detach now, though other descriptors of the link may be open (5.9; uprobe_multi links have no detach)."""
-    attr = ffi.new("uint32_t *", link.fileno())
+    attr = ffi.new("struct link_detach *")
+    attr.link_fd = link.fileno()
     bpf(Command.LINK_DETACH, attr, f"detach {link.what}", TRACING_CAPABILITY)
 
 

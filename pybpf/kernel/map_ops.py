@@ -207,5 +207,6 @@ def _element(command: Command, fd: OwnedFd, key: bytes | None, value: bytes | by
 
 def _check(result: int, verb: str, fd: OwnedFd) -> None:
     if result < 0:
-        hint = "the map is full" if -result == errno.E2BIG else ""
+        hints = {errno.E2BIG: "the map is full", errno.EPERM: "the map is frozen, or this descriptor of it is one-way"}
+        hint = hints.get(-result, "")
         raise error_of(f"{verb} {fd.what}", -result, BPF_CAPABILITY, hint)

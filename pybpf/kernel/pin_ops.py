@@ -77,10 +77,10 @@ def _open_error(operation: str, number: int, path: Path) -> KernelError:
     if not path.exists():
         hint = "nothing is pinned there" if _on_bpffs(path) else mount_hint(path)
         return KernelError(operation, errno.ENOENT if number == errno.ENOENT else number, hint)
-    if not _on_bpffs(path):
-        return KernelError(operation, number, "this is a file outside of a BPF file system, no pin")
     if path.is_dir():
         return KernelError(operation, number, "this is a directory; name the pin inside of it")
+    if not _on_bpffs(path):
+        return KernelError(operation, number, "this is a file outside of a BPF file system, no pin")
     return error_of(operation, number, BPF_CAPABILITY)
 
 

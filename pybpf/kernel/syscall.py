@@ -10,6 +10,7 @@ from typing import Any
 
 from pybpf.errors import KernelError, PermissionDenied, UnsupportedFeature
 from pybpf.kernel._ffi import ffi
+from pybpf.kernel.capabilities import held_capabilities, missing_capabilities, named_capabilities
 from pybpf.kernel.constants import OBJECT_NAME_LENGTH, Command
 
 BPF_CAPABILITY = "CAP_BPF (CAP_SYS_ADMIN before Linux 5.8)"
@@ -71,15 +72,24 @@ def bpf(command: Command, attr: Any, operation: str, capability: str = BPF_CAPAB
 def error_of(operation: str, number: int, capability: str, hint: str = "") -> KernelError:
     """The exception for a failed call: EPERM and EACCES name the missing capability, the rest keep their number."""
     if number in (errno.EPERM, errno.EACCES):
-        if not hint and os.geteuid() == 0:
-            hint = (
-                f"needs {capability}; this is root, so look at the container's capabilities, its seccomp profile "
-                "and kernel lockdown (/sys/kernel/security/lockdown)"
-            )
-        return PermissionDenied(operation, number, capability, hint)
+        return PermissionDenied(operation, number, capability, hint or _permission_hint(capability))
     if number == errno.ENOSYS and not hint:
         hint = "the kernel has no such system call, or a seccomp profile hides it"
     return KernelError(operation, number, hint)
+
+
+def _permission_hint(capability: str) -> str:
+    """Which capability this process lacks, or where else to look when it has them all."""
+    held = held_capabilities()
+    lacking = " and ".join(missing_capabilities(named_capabilities(capability), held))
+    if lacking and os.geteuid() == 0:
+        return f"needs {capability}; this is root without {lacking}: give the container or the service {lacking}"
+    if lacking:
+        return f"needs {capability}; this process lacks {lacking}: run as root or with {lacking}"
+    return (
+        f"needs {capability}, which this process has, so look at its user namespace, its seccomp profile and kernel "
+        "lockdown (/sys/kernel/security/lockdown)"
+    )
 
 
 def object_name(name: str) -> bytes:

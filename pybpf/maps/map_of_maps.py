@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from typing import Generic, TypeVar, cast
 
@@ -46,7 +47,7 @@ class _MapOfMaps(Map, Generic[K, M]):
         try:
             fd = map_by_id(found)
         except KernelError as error:
-            if error.errno_name == "ENOENT":
+            if error.errno == errno.ENOENT:
                 return None  # gone since
             raise
         try:

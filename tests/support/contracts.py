@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"pybpf.asm", "pybpf.kernel"}),
     frozenset({"pybpf.btf", "pybpf.elf", "pybpf.maps", "pybpf.ringbuf", "pybpf.perfbuf"}),
     frozenset({"pybpf.verifier", "pybpf.verifier_log", "pybpf.lang", "pybpf.links"}),
-    frozenset({"pybpf.program", "pybpf.vm"}),
+    frozenset({"pybpf.program", "pybpf.vm", "pybpf.pins"}),
     frozenset({"pybpf.hooks"}),
     frozenset({"pybpf.object"}),
     frozenset({"pybpf"}),
