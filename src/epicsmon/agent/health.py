@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,19 +60,34 @@ def ready(job: Job, checks: Sequence[Check]) -> bool:
     return not any(job in check.jobs and check.verdict in (Verdict.MISSING, Verdict.UNKNOWN) for check in checks)
 
 
-def check_host(proc: Path = Path("/proc")) -> Iterator[Check]:
+def check_host() -> Iterator[Check]:
     """The checks of this host, cheapest first."""
+    from epicsmon.ioc.process import effective_capabilities
+
     yield check_kernel(os.uname())
-    yield from check_capabilities(_effective_capabilities(proc))
+    yield check_process_ids()
+    yield from check_capabilities(effective_capabilities())
     yield from check_features()
 
 
 def check_kernel(uname: os.uname_result) -> Check:
     """Whether probes and captures are written for this machine at all."""
     detail = f"{uname.sysname} {uname.release} on {uname.machine}"
-    if uname.sysname == "Linux" and uname.machine in ("x86_64", "aarch64"):
+    if uname.sysname == "Linux" and uname.machine == "x86_64":
         return Check("kernel", Verdict.OK, detail, jobs=BOTH)
+    if uname.sysname == "Linux" and uname.machine == "aarch64":
+        return Check("kernel", Verdict.MISSING, detail, "probes are placed in x86-64 code only so far", (Job.TRACE,))
     return Check("kernel", Verdict.MISSING, detail, "run it on Linux, x86-64 or aarch64", BOTH)
+
+
+def check_process_ids() -> Check:
+    """Whether process ids mean here what they mean to the programs in the kernel."""
+    from epicsmon.ioc.process import has_host_process_ids
+
+    if has_host_process_ids():
+        return Check("process ids", Verdict.OK, "those of the host", jobs=(Job.TRACE,))
+    hint = "run it on the host, or in a container with the host's (--pid=host)"
+    return Check("process ids", Verdict.MISSING, "those of a container", hint, (Job.TRACE,))
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,9 @@ class Capability:
 CAP_SYS_ADMIN = 21
 CAPABILITIES = (
     Capability("CAP_BPF", 39, "load BPF programs (Linux 5.8; CAP_SYS_ADMIN before)", BOTH),
-    Capability("CAP_PERFMON", 38, "attach probes and read memory in them (Linux 5.8; CAP_SYS_ADMIN before)", BOTH),
+    Capability(
+        "CAP_PERFMON", 38, "attach probes and read memory in them (Linux 5.8; CAP_SYS_ADMIN before)", (Job.TRACE,)
+    ),
     Capability("CAP_NET_RAW", 13, "see packets", (Job.PUTS,)),
     Capability("CAP_SYS_PTRACE", 19, "read the memory of IOCs of other users", (Job.TRACE,)),
 )
@@ -106,38 +122,30 @@ def check_capabilities(effective: int) -> Iterator[Check]:
             yield Check(capability.name, Verdict.MISSING, capability.purpose, hint, capability.jobs)
 
 
-def _effective_capabilities(proc: Path) -> int:
-    for line in (proc / "self" / "status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    return 0
-
-
 def check_features() -> Iterator[Check]:
     """What this kernel can do, and which way of probing functions and of getting events it leads to."""
     from pybpf.kernel import features as f
 
-    yield choose("events from the kernel", ((f.RING_BUFFER, "ring buffer"), (None, "perf rings, one per CPU")), BOTH)
-    probes: tuple[tuple[Feature | None, str], ...] = (
+    yield choose("events from the kernel", ((f.RING_BUFFER, "ring buffer"),), BOTH)
+    probes = (
         (f.UPROBE_SESSION, "uprobe session: one program at entry and return"),
         (f.UPROBE_MULTI, "uprobe_multi: one link for all functions of a library"),
         (f.PERF_LINK, "perf events with links"),
         (f.PERF_UPROBE, "perf events"),
     )
     yield choose("probes on functions", probes, (Job.TRACE,))
-    memory: tuple[tuple[Feature | None, str], ...] = ((f.PROBE_READ_USER, "bpf_probe_read_user"),)
-    yield choose("memory read in probes", memory, (Job.TRACE,))
+    yield choose("memory read in probes", ((f.PROBE_READ_USER, "bpf_probe_read_user"),), (Job.TRACE,))
 
 
-def choose(name: str, ways: Sequence[tuple[Feature | None, str]], jobs: tuple[Job, ...]) -> Check:
-    """The best of several ways to do something, best first; a way without a feature always works."""
+def choose(name: str, ways: Sequence[tuple[Feature, str]], jobs: tuple[Job, ...]) -> Check:
+    """The best of several ways to do something, best first."""
     from pybpf.errors import KernelError, PermissionDenied
     from pybpf.kernel.features import missing
 
     tried: list[str] = []
     for position, (feature, way) in enumerate(ways):
         try:
-            absent = None if feature is None else missing(feature)
+            absent = missing(feature)
         except PermissionDenied as error:
             return Check(name, Verdict.UNKNOWN, f"{error.operation}: {error.errno_name}", error.hint, jobs)
         except KernelError as error:
@@ -145,16 +153,20 @@ def choose(name: str, ways: Sequence[tuple[Feature | None, str]], jobs: tuple[Jo
         if absent is None:
             without = f"; not here: {'; '.join(tried)}" if tried else ""
             return Check(name, Verdict.OK if position == 0 else Verdict.FALLBACK, way + without, jobs=jobs)
-        assert feature is not None
         tried.append(f"{feature.name} (Linux {feature.since})")
     return Check(name, Verdict.MISSING, f"not here: {'; '.join(tried)}", "run it on a newer kernel", jobs)
 
 
-def check_iocs(find: Callable[[], Sequence[Ioc]]) -> Iterator[Check]:
-    """One check for each IOC: whether it can be traced, and what a probe in its dbProcess costs."""
-    found = find()
-    if not found:
-        yield Check("IOCs", Verdict.OK, "none runs here that may be looked at")
+def check_iocs(found: Sequence[Ioc], not_permitted: int) -> Iterator[Check]:
+    """One check for each IOC: whether it can be traced, and what a probe in its dbProcess costs.
+
+    `not_permitted` is the number of processes that nobody could look into.
+    """
+    if not_permitted:
+        detail = f"{not_permitted} processes may not be looked into, whether they are IOCs is not known"
+        yield Check("IOCs", Verdict.UNKNOWN, detail, "run as root or with CAP_SYS_PTRACE")
+    elif not found:
+        yield Check("IOCs", Verdict.OK, "none runs here")
     for ioc in found:
         with ioc:
             yield check_ioc(ioc)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from epicsmon.cli import demo, doctor, iocs, puts, trace
-from epicsmon.cli.options import HelpFormatter
+from epicsmon.cli.options import HelpFormatter, glob
 from epicsmon.cli.streams import ExitCode, Streams
 
 if TYPE_CHECKING:
@@ -35,20 +35,40 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=HelpFormatter,
     )
-    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    root.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
+    commands = root.add_subparsers(metavar="COMMAND")
     for module in (puts, trace, iocs, doctor, demo):
         module.add_parser(commands)
+    for command in commands.choices.values():
+        command.set_defaults(fail=command.error)
     return root
+
+
+class ShowVersion(argparse.Action):
+    """Prints the version that is installed; looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Ends the process, as argparse's own action does."""
+        from importlib.metadata import version
+
+        print(f"epicsmon {version('epicsmon')}")
+        parser.exit(ExitCode.DONE)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of a command line; globs may stand before, between and after options, unlike argparse's own way."""
     root = parser()
     options, more = root.parse_known_args(arguments)
+    if not hasattr(options, "run"):
+        root.print_help(sys.stderr)
+        root.exit(ExitCode.USAGE, f"\nepicsmon: name a COMMAND{f', not {more[0]}' if more else ''}\n")
     if more and (not hasattr(options, "globs") or any(argument.startswith("-") for argument in more)):
-        root.error(f"unrecognized arguments: {' '.join(more)}")
-    if more:
-        options.globs = [*options.globs, *more]
+        options.fail(f"unrecognized arguments: {' '.join(more)}")
+    try:
+        if more:
+            options.globs = [*options.globs, *map(glob, more)]
+    except argparse.ArgumentTypeError as error:
+        options.fail(str(error))
     return options
 
 
@@ -89,9 +109,10 @@ def code_for(error: Exception) -> ExitCode | None:
 
 def message_for(error: Exception) -> str:
     """What went wrong and what to do about it."""
-    if isinstance(error, PermissionError):
-        return f"{error}; run it as root (sudo epicsmon ...)"
-    return str(error)
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return f"{text}; run it as root (sudo epicsmon ...)" if isinstance(error, PermissionError) else text
 
 
 def prepare_streams() -> None:

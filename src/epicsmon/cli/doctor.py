@@ -39,9 +39,10 @@ def run(options: argparse.Namespace, streams: Streams) -> ExitCode:
     from epicsmon.agent.health import Job, check_host, check_iocs, ready
     from epicsmon.cli.streams import ExitCode
     from epicsmon.cli.table import table
-    from epicsmon.ioc import find_iocs
+    from epicsmon.ioc import IocFinder
 
-    checks = [*check_host(), *check_iocs(find_iocs)]
+    finder = IocFinder()
+    checks = [*check_host(), *check_iocs(finder.find(), finder.not_permitted)]
     if options.json:
         for check in checks:
             print(json.dumps(check.to_json()), file=streams.out)
@@ -54,5 +55,5 @@ def run(options: argparse.Namespace, streams: Streams) -> ExitCode:
             print(line, file=streams.out)
     able = {job: ready(job, checks) for job in Job}
     for job, works in able.items():
-        streams.say(f"epicsmon {job.value} {'can run here' if works else 'cannot run here, see above'}")
+        streams.say(f"{job.value} can run here" if works else f"{job.value} cannot run here, see above")
     return ExitCode.DONE if all(able.values()) else ExitCode.NOT_PERMITTED

@@ -16,6 +16,8 @@ EXAMPLES = """\
 examples:
   epicsmon iocs                          a line for each IOC
   epicsmon iocs --json | jq -r .name     their names
+
+exit codes: 0 done, 3 none was found, but there are processes that may not be looked into
 """
 
 
@@ -36,20 +38,24 @@ def run(options: argparse.Namespace, streams: Streams) -> ExitCode:
     """Runs the command."""
     from epicsmon.cli.streams import ExitCode
     from epicsmon.cli.table import table
-    from epicsmon.ioc import find_iocs
+    from epicsmon.ioc import IocFinder
 
-    found = [describe(ioc) for ioc in find_iocs()]
+    finder = IocFinder()
+    found = [describe(ioc) for ioc in finder.find()]
     if options.json:
         for item in found:
             print(json.dumps(item), file=streams.out)
-        return ExitCode.DONE
-    if not found:
-        streams.say("no IOC runs here that this user may look at")
-        return ExitCode.DONE
-    rows = [["unknown" if item[key] is None else str(item[key]) for key in _COLUMNS] for item in found]
-    for line in table([key.upper() for key in _COLUMNS], rows):
-        print(line, file=streams.out)
-    return ExitCode.DONE
+    elif found:
+        rows = [["unknown" if item[key] is None else str(item[key]) for key in _COLUMNS] for item in found]
+        for line in table([key.upper() for key in _COLUMNS], rows):
+            print(line, file=streams.out)
+    if finder.not_permitted:
+        which = "more IOCs" if found else "IOCs"
+        hidden = f"{finder.not_permitted} processes may not be looked into"
+        streams.say(f"{hidden}: to see whether they are {which}, run it as root or with CAP_SYS_PTRACE")
+    elif not found:
+        streams.say("no IOC runs here")
+    return ExitCode.DONE if found or not finder.not_permitted else ExitCode.NOT_PERMITTED
 
 
 _COLUMNS = ("pid", "name", "base", "records", "library")

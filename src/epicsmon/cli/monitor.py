@@ -11,6 +11,7 @@ from types import FrameType
 from epicsmon.agent.filters import NameFilter
 from epicsmon.agent.pipeline import Pipeline, Report
 from epicsmon.cli.streams import ExitCode, Streams
+from epicsmon.counters import Counters
 from epicsmon.events import Event
 from epicsmon.sinks.base import Sink
 from epicsmon.text import escape
@@ -26,11 +27,13 @@ def monitor(
     count: int | None,
     duration_s: float | None,
     what: str,
+    source_what: str | None = None,
     streams: Streams,
 ) -> ExitCode:
     """Runs until the source ends, `count` events passed, `duration_s` is over, or Ctrl-C; then says what was seen.
 
-    The sinks are opened before the source. A sink's error is said once for each text. Raises SinkError when a sink
+    `source_what` is what the source itself counts, where that is something else than `what`. The sinks are opened
+    before the source. A sink's error is said once for each text. Raises SinkError when a sink
     cannot be opened, and what the source raises.
     """
     said: set[str] = set()
@@ -53,8 +56,10 @@ def monitor(
                 timer.cancel()
                 timer.join()
         source_counts = counts_of(source)
-    for line in summary(report, what, names.unknown_filtered, source_counts):
+    for line in summary(report, what, names.unknown_filtered):
         streams.say(line)
+    if source_what is not None and source_counts is not None:
+        streams.say(f"{source_what}: {counts_text(source_counts, 'after the end')}")
     return ExitCode.FAILED if report.errors else ExitCode.DONE
 
 
@@ -81,19 +86,21 @@ def ending(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, old)
 
 
-def counts_of(source: object) -> dict[str, int]:
-    """What a source counted itself, as far as it says: `counters.to_json()`, numbers only."""
-    to_json = getattr(getattr(source, "counters", None), "to_json", None)
-    if to_json is None:
-        return {}
-    return {str(name): number for name, number in to_json().items() if isinstance(number, int)}
+def counts_of(source: object) -> Counters | None:
+    """What a source counted itself, as far as it does."""
+    counters = getattr(source, "counters", None)
+    return counters if isinstance(counters, Counters) else None
 
 
-def summary(report: Report, what: str, unknown: int, source_counts: dict[str, int]) -> Iterator[str]:
+def counts_text(counts: Counters, filtered: str) -> str:
+    """Counts in words; `filtered` says why those that are neither delivered nor lost are not."""
+    others = f", {counts.filtered} {filtered}" if counts.filtered else ""
+    return f"{counts.seen} seen, {counts.delivered} delivered, {counts.lost} lost{others}"
+
+
+def summary(report: Report, what: str, unknown: int) -> Iterator[str]:
     """The account of a run in lines for a person: first what was seen and what became of it, then where it was lost."""
-    counts = report.counters
-    filtered = f", {counts.filtered} filtered out" if counts.filtered else ""
-    yield f"{what}: {counts.seen} seen, {counts.delivered} delivered, {counts.lost} lost{filtered}"
+    yield f"{what}: {counts_text(report.counters, 'filtered out')}"
     if unknown:
         yield f"{unknown} of those filtered out went to channels opened before the start, whose names are not known"
     for (stage, unit), lost in report.lost_before.items():
@@ -102,6 +109,3 @@ def summary(report: Report, what: str, unknown: int, source_counts: dict[str, in
         if sink.counters.lost:
             where = f"{sink.lost_in_queue} waiting, {sink.lost_in_sink} in writing"
             yield f"{escape(sink.name)}: {sink.counters.delivered} delivered, {sink.counters.lost} lost ({where})"
-    shown = ", ".join(f"{name} {number}" for name, number in source_counts.items() if number)
-    if shown:
-        yield f"source: {shown}"

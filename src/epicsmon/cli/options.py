@@ -40,12 +40,20 @@ def zipkin_url(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def glob(text: str) -> str:
+    """A glob over names, which may begin with `!`; an empty one would match nothing at all."""
+    if not text.removeprefix("!"):
+        raise argparse.ArgumentTypeError(f"no name or glob like 'LINAC:*': {text!r}")
+    return text
+
+
 def add_globs(parser: argparse.ArgumentParser, what: str) -> None:
     """The positional GLOB arguments."""
     parser.add_argument(
         "globs",
         metavar="GLOB",
         nargs="*",
+        type=glob,
         help=f"only {what} that match one of these; with a leading ! none that match it",
     )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from epicsmon.cli.streams import ExitCode, Streams
     from epicsmon.events import Event
     from epicsmon.sinks.base import Sink
+    from epicsmon.trace.live import TraceSource
 
 EXAMPLES = """\
 examples:
@@ -61,18 +62,21 @@ def run(options: argparse.Namespace, streams: Streams, source: Iterable[Event] |
         count=options.count,
         duration_s=options.duration,
         what="chains",
+        source_what="calls",
         streams=streams,
     )
 
 
 @contextmanager
-def _live(iocs: list[str] | None, streams: Streams) -> Iterator[Iterable[Event]]:
+def _live(iocs: list[str] | None, streams: Streams) -> Iterator[TraceSource]:
     from epicsmon.trace.live import trace_processing
 
     with trace_processing(iocs=iocs) as source:
         if not source.traced:
             which = "IOC" if iocs is None else f"IOC that is {' or '.join(map(escape, iocs))}"
             streams.say(f"no {which} runs here yet; one that starts is traced within two seconds")
+            if source.not_permitted:
+                streams.say(f"{source.not_permitted} processes may not be looked into: run it as root")
         yield source
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from epicsmon.ioc.errors import IocError, NotAnIoc, ProcessGone
 from epicsmon.ioc.ioc import Ioc
 from epicsmon.ioc.maps import MappedFile, parse_maps, read_maps
-from epicsmon.ioc.process import ProcessIdentity, read_stat
+from epicsmon.ioc.process import CAP_SYS_PTRACE, ProcessIdentity, effective_capabilities, read_stat
 from epicsmon.ioc.symbols import is_database_library
 from pybpf.elf.image import ElfImage
 from pybpf.errors import ImageError
@@ -24,7 +24,8 @@ _LIBRARY_MARKS = (b"/libdbCore", b"/libdbIoc")
 class IocFinder:
     """Looks for IOCs again and again: a later pass gives the same objects for those that still run, and costs less.
 
-    `not_permitted` is the number of processes that the last pass was not allowed to look into (CAP_SYS_PTRACE).
+    `not_permitted` is the number of processes that the last pass was not allowed to look into for want of
+    CAP_SYS_PTRACE; what stays closed even with it, to the host's security module, is not counted.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,8 @@ class IocFinder:
             else:
                 if ioc is not None:
                     found.append(ioc)
+        if self.not_permitted and effective_capabilities() >> CAP_SYS_PTRACE & 1:
+            self.not_permitted = 0
         self._known = {ioc.pid: ioc for ioc in found}
         return tuple(found)
 

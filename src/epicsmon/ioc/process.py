@@ -6,6 +6,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from epicsmon.ioc.errors import ProcessGone
 from epicsmon.text import encodable
@@ -13,6 +14,9 @@ from epicsmon.text import encodable
 _NAME_VARIABLES = ("IOC", "IOCNAME", "IOC_NAME", "EPICS_IOC_NAME")
 """Environment variables that hold an IOC's name; the envPaths file of every IOC made by makeBaseApp.pl sets IOC."""
 
+CAP_SYS_PTRACE = 19  # capabilities(7)
+
+_HOST_PROCESS_IDS = 0xEFFFFFFC
 _NAMESPACE = re.compile(r":\[(\d+)\]$")
 
 
@@ -104,6 +108,25 @@ def namespace_inode(pid: int, kind: str = "net") -> int | None:
         return None
     found = _NAMESPACE.search(link)
     return int(found[1]) if found else None
+
+
+def effective_capabilities() -> int:
+    """What this process may do, a bit for each capability of capabilities(7) (CapEff of /proc/self/status)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def has_host_process_ids() -> bool:
+    """Whether process ids are to this process what they are to the kernel's programs: it is in the first pid namespace.
+
+    That namespace has a fixed inode, PROC_PID_INIT_INO (include/linux/proc_ns.h, 3.8).
+    """
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino == _HOST_PROCESS_IDS
+    except OSError:
+        return False  # a /proc of another pid namespace knows no self
 
 
 def ioc_name(environment: dict[str, str], argv: tuple[str, ...], cwd: str | None, comm: str) -> str:

@@ -14,7 +14,7 @@ class JsonLinesSink(LineSink):
     """JSON lines in pure ASCII: control characters and lone surrogates are escaped by JSON itself."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__("json", stream)
+        super().__init__("output", stream)
         self._encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
     def lines(self, event: Event) -> Iterable[str]:

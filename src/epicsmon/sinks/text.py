@@ -34,7 +34,7 @@ class TextSink(LineSink):
     """
 
     def __init__(self, stream: TextIO, style: Style | None = None) -> None:
-        super().__init__("text", stream)
+        super().__init__("output", stream)
         self._style = Style.of(stream) if style is None else style
         self._channel = Column(16, 48)
         self._value = Column(8, 32)

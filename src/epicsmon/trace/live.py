@@ -87,6 +87,11 @@ class TraceSource:
         """The IOCs that are traced now."""
         return tuple(traced.subject for traced in self._traced.values() if not traced.ending)
 
+    @property
+    def not_permitted(self) -> int:
+        """How many processes may not be looked into, whether they are IOCs is not known (CAP_SYS_PTRACE)."""
+        return self._finder.not_permitted
+
     def stop(self) -> None:
         """End the iteration after what was already received."""
         self._stopped = True

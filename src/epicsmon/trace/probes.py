@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from epicsmon.ioc import NoSuchFunction
+from epicsmon.ioc.process import has_host_process_ids
 from epicsmon.programs.process_trace import MAX_DEPTH, ProcessTrace, Thread
 from epicsmon.trace.calls import BadCall, decode_call
 from pybpf.errors import UnsupportedFeature
@@ -156,12 +157,24 @@ def layout_key(subject: TracedIoc) -> LayoutKey:
     return (layout.offset, layout.size, layout.certain_size, layout.element_sizes)
 
 
+class ForeignProcessIds(UnsupportedFeature):
+    """Process ids here are those of a container; calls come up from the kernel with those of the host."""
+
+    def __init__(self) -> None:
+        super().__init__("tracing with process ids other than the host's")
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; run it on the host, or in a container that shares its process ids (--pid=host)"
+
+
 def require_uprobes() -> None:
     """Find out before there is an IOC to attach to whether this can be done at all.
 
     Raises:
         PermissionDenied, UnsupportedFeature: it cannot.
     """
+    if not has_host_process_ids():
+        raise ForeignProcessIds
     if not uprobe_methods(ProbeSide.BOTH):
         raise UnsupportedFeature("programs at functions of user space (uprobes)", "4.17", ())
 

@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,13 @@ def refusing(error: Exception) -> Iterator[Event]:
         (PermissionDenied("load a program", 1, "CAP_BPF"), ExitCode.NOT_PERMITTED, "run as root or with CAP_BPF"),
         (PermissionError(1, "Operation not permitted"), ExitCode.NOT_PERMITTED, "run it as root (sudo epicsmon ...)"),
         (UnsupportedFeature("uprobe session", "6.13"), ExitCode.NOT_PERMITTED, "it came with Linux 6.13"),
-        (OSError(19, "No such device"), ExitCode.FAILED, "No such device"),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            ExitCode.NOT_PERMITTED,
+            "epicsmon: /x: Permission denied; run",
+        ),
+        (OSError(19, "No such device"), ExitCode.FAILED, "epicsmon: No such device\n"),
+        (OSError("odd"), ExitCode.FAILED, "epicsmon: odd\n"),
     ],
 )
 def test_errors_a_person_can_act_on(error: Exception, code: ExitCode, message: str) -> None:
@@ -171,23 +178,30 @@ def test_losses_of_other_units_are_told_apart() -> None:
 
 def test_what_the_source_counted_is_shown() -> None:
     class Counting(list[Event]):
-        counters = Counters(seen=7, delivered=1, filtered=6)
+        counters = Counters(seen=7, delivered=5, filtered=2)
 
-    ran = run("puts", source=Counting([put()]))
-    assert ran.err.splitlines()[-1] == "epicsmon: source: seen 7, delivered 1, filtered 6"
+    ran = run("trace", source=Counting([chain()]))
+    assert ran.err.splitlines() == [
+        "epicsmon: chains: 1 seen, 1 delivered, 0 lost",
+        "epicsmon: calls: 7 seen, 5 delivered, 0 lost, 2 after the end",
+    ]
+    assert "calls" not in run("puts", source=Counting([put()])).err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: COMMAND"),
+        ([], "epicsmon: name a COMMAND\n"),
+        (["--bogus"], "epicsmon: name a COMMAND, not --bogus\n"),
         (["pust"], "invalid choice: 'pust'"),
         (["puts", "--count", "0"], "no whole number from 1 on: '0'"),
         (["puts", "--count", "x"], "no whole number from 1 on: 'x'"),
         (["puts", "--duration", "-1"], "no duration like"),
         (["puts", "--duration", "nan"], "no duration like"),
-        (["puts", "--zipkin", "http://h"], "unrecognized arguments"),
-        (["iocs", "LINAC:*"], "unrecognized arguments: LINAC:*"),
+        (["puts", "--zipkin", "http://h"], "epicsmon puts: error: unrecognized arguments"),
+        (["iocs", "LINAC:*"], "epicsmon iocs: error: unrecognized arguments: LINAC:*"),
+        (["puts", ""], "no name or glob like 'LINAC:*': ''"),
+        (["puts", "--json", "A", "--count", "1", "!"], "no name or glob like 'LINAC:*': '!'"),
         (["trace", "--zipkin", "localhost:9411"], "no URL like http://localhost:9411"),
     ],
 )
@@ -196,6 +210,12 @@ def test_usage_errors_exit_with_2(arguments: list[str], message: str, capsys: py
         run(*arguments)
     assert ended.value.code == ExitCode.USAGE
     assert message in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("--version")
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"epicsmon {version('epicsmon')}\n")
 
 
 @pytest.mark.parametrize(

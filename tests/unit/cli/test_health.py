@@ -32,13 +32,19 @@ def uname(system: str = "Linux", machine: str = "x86_64") -> os.uname_result:
     ("found", "verdict"),
     [
         (uname(), Verdict.OK),
-        (uname(machine="aarch64"), Verdict.OK),
+        (uname(machine="aarch64"), Verdict.MISSING),
         (uname(machine="i686"), Verdict.MISSING),
         (uname(system="FreeBSD"), Verdict.MISSING),
     ],
 )
 def test_kernels(found: os.uname_result, verdict: Verdict) -> None:
     assert check_kernel(found).verdict is verdict
+
+
+def test_on_aarch64_puts_can_run_and_traces_cannot() -> None:
+    check = check_kernel(uname(machine="aarch64"))
+    assert ready(Job.PUTS, [check])
+    assert not ready(Job.TRACE, [check])
 
 
 def missing_capabilities(effective: int) -> list[str]:
@@ -76,8 +82,6 @@ def test_the_first_way_that_works_is_taken() -> None:
     second = choose("p", [(feature("a", "EINVAL"), "by a"), (feature("b", None), "by b")], BOTH)
     assert second.verdict is Verdict.FALLBACK
     assert second.detail.startswith("by b; not here: a ")
-    last = choose("p", [(feature("a", "EINVAL"), "by a"), (None, "by hand")], BOTH)
-    assert last.detail.startswith("by hand; ")
 
 
 def test_no_way_at_all() -> None:
@@ -95,8 +99,15 @@ def test_what_may_not_be_asked_is_unknown_and_not_ready() -> None:
 
 
 def test_no_ioc_is_no_fault() -> None:
-    (check,) = check_iocs(tuple)
-    assert check.verdict is Verdict.OK
+    (check,) = check_iocs((), 0)
+    assert (check.verdict, check.detail) == (Verdict.OK, "none runs here")
+
+
+def test_processes_that_may_not_be_looked_into_are_told() -> None:
+    (check,) = check_iocs((), 3)
+    assert check.verdict is Verdict.UNKNOWN
+    assert check.detail.startswith("3 processes may not be looked into")
+    assert all(ready(job, [check]) for job in Job)
 
 
 def test_a_check_in_json() -> None:
