@@ -12,7 +12,7 @@ def value_text(value: Value, limit: int = 60, count: int | None = None) -> str:
     """A value in at most about `limit` characters: strings in quotes, arrays in brackets, other bytes as 0x....
 
     What does not fit is replaced by `...` and, for arrays and bytes, the number of elements: `count` where `value`
-    holds only the first of them.
+    holds only the first of them. Elements that have more than eight digits are shown with six.
     """
     if value is None:
         return UNKNOWN
@@ -34,6 +34,8 @@ def _array_text(value: tuple[int | float | str, ...], limit: int, count: int) ->
     width = 0
     for item in value:
         text = value_text(item, limit)
+        if isinstance(item, float) and len(text) > 8:
+            text = f"{item:.6g}"
         width += len(text) + 1
         if shown and width > limit:
             return f"[{' '.join(shown)} ... ({count})]"

@@ -11,6 +11,10 @@ from epicsmon.sinks.stream import LineSink
 from epicsmon.sinks.style import Style
 from epicsmon.text import local_clock
 
+VALUE_LIMIT = 60
+ARRAY_LIMIT = 22
+"""Characters of a value in a line: the first elements tell arrays apart, and the line still fits a terminal."""
+
 
 class Column:
     """A column as wide as its widest cell so far, within limits: later lines align without knowing the future."""
@@ -38,7 +42,7 @@ class TextSink(LineSink):
         self._style = Style.of(stream) if style is None else style
         self._channel = Column(16, 48)
         self._value = Column(8, 32)
-        self._user = Column(12, 32)
+        self._user = Column(8, 32)
         self._client = Column(15, 47)
 
     def takes(self, event: Event) -> bool:
@@ -60,7 +64,7 @@ class TextSink(LineSink):
             (
                 style.dim(local_clock(put.time_ns)),
                 style.bold(self._channel.pad(channel_text(put))),
-                self._value.pad(value_text(put.value)),
+                self._value.pad(value_text(put.value, ARRAY_LIMIT if isinstance(put.value, tuple) else VALUE_LIMIT)),
                 self._user.pad(user_text(put)),
                 style.dim(f"{self._client.pad(str(put.client))} -> {put.server}"),
             )

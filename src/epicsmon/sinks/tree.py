@@ -35,7 +35,7 @@ class TreeSink(LineSink):
     """
 
     def __init__(self, stream: TextIO, style: Style | None = None) -> None:
-        super().__init__("tree", stream)
+        super().__init__("output", stream)
         self._style = Style.of(stream) if style is None else style
         self._branches = BOXES if self._style.boxes else ASCII
 

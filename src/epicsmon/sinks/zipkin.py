@@ -96,8 +96,9 @@ class ZipkinSink:
         try:
             self._exporter.export(readable_spans(chains))
         except RequestException as error:
-            reason = type(error).__name__
-            raise SinkError(self.name, f"{reason}: the server did not take the spans", "is it running?") from error
+            raise SinkError(
+                self.name, f"{_cause(error)}: the server did not take the spans", "is it running?"
+            ) from error
 
     def _check(self, response: requests.Response, *args: Any, **kwargs: Any) -> None:
         """A refusal as an error with the server's words; the exporter itself would only log it."""
@@ -112,6 +113,14 @@ def spans_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"no URL like http://localhost:9411: {url!r}")
     return url if parts.path.strip("/") else urlunsplit(parts._replace(path="/api/v2/spans"))
+
+
+def _cause(error: BaseException) -> str:
+    """What happened in the system's words, which requests wraps three deep: `Connection refused`."""
+    first = error
+    while error.__context__ is not None:
+        error = error.__context__
+    return getattr(error, "strerror", None) or type(first).__name__
 
 
 def _posts(chains: Sequence[Chain]) -> list[list[Chain]]:

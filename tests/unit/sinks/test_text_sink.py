@@ -25,7 +25,7 @@ def written(*events: object, style: Style | None = None) -> list[str]:
 
 def test_a_put_is_one_line() -> None:
     assert written(put()) == [
-        f"{CLOCK} LINAC:MAG:Q12:SET 15.0     alice@opi07  10.1.2.7:50662  -> 10.1.2.3:5064",
+        f"{CLOCK} LINAC:MAG:Q12:SET 15.0     alice@opi07 10.1.2.7:50662  -> 10.1.2.3:5064",
     ]
 
 
@@ -58,7 +58,9 @@ def test_ipv6_ends_are_bracketed() -> None:
         (b"\xff" * 1000, "0x" + "ff" * 30 + "... (1000 bytes)"),
         ((1, 2.5, 3), "[1 2.5 3]"),
         ((), "[]"),
-        (tuple(range(1000)), "[0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 ... (1000)]"),
+        ((1 / 3, 2.0, -1e-9 / 3, 4.0), "[0.333333 2.0 ... (4)]"),
+        ((float("nan"), float("inf")), "[NaN Infinity]"),
+        (tuple(range(1000)), "[0 1 2 3 4 5 6 7 8 9 ... (1000)]"),
         ("x" * 100, '"' + "x" * 60 + '..."'),
     ],
 )

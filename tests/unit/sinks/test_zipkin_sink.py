@@ -162,7 +162,9 @@ def test_a_server_that_is_down_is_a_clear_error() -> None:
         port = unused.getsockname()[1]
         sink = ZipkinSink(f"http://127.0.0.1:{port}")
         sink.open()
-        with pytest.raises(SinkError, match=rf"zipkin http://127\.0\.0\.1:{port}/api/v2/spans: .*is it running\?"):
+        with pytest.raises(
+            SinkError, match=rf"zipkin http://127\.0\.0\.1:{port}/api/v2/spans: Connection refused: .*is it running\?"
+        ):
             sink.write([chain()])
         sink.close()
     assert (sink.counters.accepted, sink.counters.failed) == (0, 1)
