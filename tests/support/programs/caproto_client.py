@@ -6,6 +6,7 @@ import base64
 import getpass
 import json
 import socket
+import struct
 import sys
 import time
 from typing import Any
@@ -14,6 +15,18 @@ from caproto import ChannelType
 from caproto.threading.client import PV, Context
 
 TIMEOUT = 10.0
+
+
+CODES = {1: "h", 2: "f", 3: "H", 5: "i", 6: "d"}
+STRING, STRING_SIZE = 0, 40
+
+
+def values_of(data_type: int, data: bytes) -> bytes | list[Any]:
+    """Return the payload as caproto takes it: bytes for CHAR, else a list of values that it encodes itself."""
+    if data_type == STRING:
+        return [data[at : at + STRING_SIZE].rstrip(b"\0") for at in range(0, len(data), STRING_SIZE)]
+    code = CODES.get(data_type)
+    return data if code is None else [value for (value,) in struct.iter_unpack(f">{code}", data)]
 
 
 class Client:
@@ -47,7 +60,7 @@ class Client:
             return {"before_ns": before, "after_ns": time.time_ns()}
         if what == "put_raw":
             pv, before = self.channel(name), time.time_ns()
-            data = base64.b64decode(order["data"])
+            data = values_of(order["type"], base64.b64decode(order["data"]))
             pv.write(data, wait=False, notify=False, data_type=ChannelType(order["type"]), data_count=order["count"])
             return {"before_ns": before, "after_ns": time.time_ns()}
         if what == "burst":
