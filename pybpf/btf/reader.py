@@ -123,6 +123,19 @@ class Btf:
             candidates = [type_id for type_id in self._named_by_any(tails) if self.kind(type_id) is kind]
         return min(candidates, default=None)
 
+    def find_all(self, name: str, *kinds: Kind) -> list[int]:
+        """The ids of all types of this name and of one of these kinds, in ascending order.
+
+        Raises:
+            BtfError: the records are broken.
+        """
+        found = [] if self.base is None else self.base.find_all(name, *kinds)
+        whole, tails = self._name_offsets(name)
+        candidates = {type_id for offset in whole for type_id in self._named(offset)}
+        if not candidates and tails:
+            candidates = set(self._named_by_any(tails))
+        return found + sorted(type_id for type_id in candidates if self.kind(type_id) in kinds)
+
     def require(self, name: str, kind: Kind) -> int:
         """As :meth:`find`.
 

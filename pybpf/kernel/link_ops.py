@@ -91,11 +91,14 @@ def link_detach(link: OwnedFd) -> None:
 
 
 def raw_tracepoint_open(prog: OwnedFd, name: str, *, cookie: int = 0) -> OwnedFd:
-    """Attach to the raw tracepoint ``name`` (4.17; with a cookie 6.10)."""
+    """Attach to the raw tracepoint ``name`` (4.17; with a cookie 6.10).
+
+    An empty name attaches a TRACING or LSM program (5.5) where its attach BTF id says.
+    """
     name_text = ffi.new("char[]", name.encode("ascii"))
     attr = ffi.new("struct raw_tracepoint_open *")
-    attr.name = address(name_text)
+    attr.name = address(name_text) if name else 0
     attr.prog_fd = prog.fileno()
     attr.cookie = cookie
-    what = f"link of {prog.what} to raw tracepoint {name}"
+    what = f"link of {prog.what} to " + (f"raw tracepoint {name}" if name else "what it traces")
     return OwnedFd(bpf(Command.RAW_TRACEPOINT_OPEN, attr, f"create {what}", TRACING_CAPABILITY), what)

@@ -24,6 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"pybpf.program", "pybpf.vm", "pybpf.pins"}),
     frozenset({"pybpf.hooks"}),
     frozenset({"pybpf.object"}),
+    frozenset({"pybpf.objfile"}),
     frozenset({"pybpf"}),
     frozenset({"epicsmon.programs"}),
     frozenset({"epicsmon.events", "epicsmon.text", "epicsmon.counters", "epicsmon.clock"}),
