@@ -163,6 +163,11 @@ class Connection:
         size = self.one.framer.held + self.one.stream.held + self.other.framer.held + self.other.stream.held
         return size + (self.circuit.channels.held if self.circuit is not None else 0)
 
+    @property
+    def has_channels(self) -> bool:
+        """Whether names would be forgotten with it."""
+        return self.circuit is not None and len(self.circuit.channels) > 0
+
     def prove(self) -> None:
         """This is Channel Access for sure: losses count from now on."""
         if not self.is_ca:

@@ -252,8 +252,11 @@ class PutTracker:
             self._flows.pop((one.dst, one.src, connection.namespace), None)
 
     def _evict(self, time_ns: int) -> None:
-        """Make room: those over go first, then those silent for longest."""
-        victims = sorted(self._connections, key=lambda connection: (not connection.closed, connection.last_ns))
+        """Make room: those over go first, then those without channels, so that a flood pushes out itself first.
+
+        Among equals those go that were silent for longest.
+        """
+        victims = sorted(self._connections, key=lambda c: (not c.closed, c.has_channels, c.last_ns))
         for connection in victims[: max(1, len(victims) // _EVICT)]:
             self._evicted += 1
             self._drop(connection, time_ns)

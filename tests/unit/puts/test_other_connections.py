@@ -6,7 +6,7 @@ import random
 
 from epicsmon.capture.packet import ACK, Segment
 from epicsmon.events import Endpoint
-from epicsmon.puts import PutTracker
+from epicsmon.puts import Limits, PutTracker
 from tests.support.ca_wire import Conversation, Wire
 
 BROWSER, WEB = Endpoint("10.1.2.7", 40_000), Endpoint("10.1.2.9", 443)
@@ -43,3 +43,20 @@ def test_a_circuit_never_is() -> None:
 def test_nor_is_what_a_known_server_says() -> None:
     noise = random.Random(1).randbytes(400_000)
     assert told(stream(noise), is_server=lambda endpoint: endpoint == WEB) == []
+
+
+def test_a_flood_of_new_circuits_pushes_out_no_channel() -> None:
+    talk = Conversation().begin()
+    sid = talk.create("QUIET", cid=1)
+    talk.put(sid, 1.0)
+    begun = list(Wire([1448] * 1000).carry(talk, end=False))
+    tracker = PutTracker(Limits(circuits=50))
+    for segment in begun[:-1]:
+        tracker.feed(segment)
+    for n in range(1_000):
+        attacker = Wire([1448] * 10, client=Endpoint(f"10.9.{n // 250}.{n % 250}", 40_000), start_ns=begun[-1].time_ns)
+        for segment in attacker.carry(Conversation().begin(), end=False):
+            tracker.feed(segment)
+    (put,) = tracker.feed(begun[-1])
+    assert put.pv == "QUIET"
+    assert tracker.counters.circuits <= 50
