@@ -30,8 +30,8 @@ class Circuit:
         self.client = socket.socket()
         # An abort instead of TIME_WAIT, so that the ports can be used again at once.
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if client_port is not None:
-            self.client.bind((host, client_port))
+        if server is None or client_port is not None:
+            self.client.bind((host, client_port or 0))
         if options:
             self.client.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, options)
         self.client.connect(listening.getsockname())
