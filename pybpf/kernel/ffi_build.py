@@ -60,7 +60,6 @@ struct btf_load {
 struct obj_pin { uint64_t pathname; uint32_t bpf_fd, file_flags; };
 struct link_detach { uint32_t link_fd; };
 struct enable_stats { uint32_t type; };
-struct token_create { uint32_t flags, bpffs_fd; };
 
 struct prog_test_run {
     uint32_t prog_fd, retval, data_size_in, data_size_out;

@@ -27,6 +27,7 @@ from pybpf.maps import (
     Ipv4Prefix,
     Ipv6Prefix,
     LpmTrie,
+    LruHashMap,
     LruPerCpuHashMap,
     MappedArray,
     ProgramArray,
@@ -256,6 +257,15 @@ def test_many_elements_at_once() -> None:
         assert notes.delete_many([5, 5000, 6, 7, 5]) == 3
         assert notes.delete_many(range(1000)) == 997
         assert notes.delete_many([]) == 0
+        assert dict(notes.items()) == {}
+
+
+@pytest.mark.parametrize("kind", [HashMap, LruHashMap])
+def test_an_element_is_taken_out_once(kind: type[HashMap[int, Note]]) -> None:
+    with kind(key=u32, value=Note, max_entries=4).create() as notes:
+        notes[1] = Note(number=5)
+        assert notes.take(1) == Note(number=5)
+        assert notes.take(1) is None
         assert dict(notes.items()) == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from pybpf.btf import BtfBuilder
+from pybpf.errors import KernelError
 from pybpf.hooks import socket_filter
 from pybpf.kernel.prog_ops import btf_load
 from pybpf.lang import SkBuff
 from pybpf.maps import Array, HashMap, Ipv4Prefix, LpmTrie, PerCpuHashMap, Queue, TaskStorage
+from pybpf.maps.type_info import TypeUse
 from pybpf.object import BpfObject
 from pybpf.types import Struct, array, byte_array, u16be, u32, u64
 
@@ -79,6 +82,27 @@ def test_storage_carries_its_types_as_the_kernel_demands() -> None:
 def test_a_kind_that_takes_no_types_is_made_without() -> None:
     with Queue(value=Call, max_entries=1).create() as queue:
         assert queue.info().btf_id == 0
+
+
+class DescribedQueue(Queue[Call]):
+    """The kernel knows types for maps with keys, and refuses them for a queue."""
+
+    type_use = TypeUse.OPTIONAL
+
+
+def test_where_the_kernel_refuses_types_the_map_is_made_without() -> None:
+    with DescribedQueue(value=Call, max_entries=1).create() as queue:
+        assert queue.info().btf_id == 0
+        queue.push(Call(record=1))
+        popped = queue.pop()
+    assert popped is not None
+    assert popped.record == 1
+
+
+def test_a_refusal_for_other_reasons_stays_one() -> None:
+    with pytest.raises(KernelError) as caught:
+        HashMap(key=u32, value=Call, max_entries=0).create()
+    assert caught.value.errno == errno.EINVAL
 
 
 def test_a_name_that_c_does_not_know_costs_the_names_and_not_the_map() -> None:
