@@ -17,7 +17,7 @@ from pybpf.objfile.errors import ObjectError
 from pybpf.objfile.fix_btf import fixed_btf
 from pybpf.objfile.functions import read_functions
 from pybpf.objfile.image import ObjectImage
-from pybpf.objfile.live import LiveProgram, LoadedObject, live_variables
+from pybpf.objfile.live import LiveProgram, LoadedObject, fill_maps, live_variables
 from pybpf.objfile.program_specs import ObjectProgram, link, load_program
 from pybpf.objfile.read_maps import read_maps
 from pybpf.objfile.resolving import Resolver
@@ -146,6 +146,7 @@ class ObjectFile:
                 for program in chosen:
                     live[program.name] = LiveProgram(program, load_program(program, resolver))
                     failed.callback(live[program.name].close)
+                fill_maps(specs, maps, live)
                 variables = live_variables(self.variables, specs, maps, self.path)
                 failed.pop_all()
         return LoadedObject(self.path, maps, live, variables)
@@ -157,9 +158,10 @@ class ObjectFile:
         return spec if max_entries is None else spec.resized(max_entries)
 
     def _create(self, spec: MapSpec, btf_fd: OwnedFd | None) -> Map:
-        if spec.inner is not None:
-            raise ObjectError(self.path, spec.name, "maps of maps cannot be created here")
-        return spec.create(btf_fd)
+        try:
+            return spec.create(btf_fd)
+        except (ValueError, TypeError) as error:
+            raise ObjectError(self.path, spec.name, str(error)) from error
 
     def _load_btf(self) -> OwnedFd | None:
         """The object's types in the kernel; programs and maps load without them where it takes none (before 4.18)."""

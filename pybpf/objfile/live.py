@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pybpf.kernel.constants import MapFlag
 from pybpf.kernel.prog_ops import TestRun, prog_test_run
@@ -95,6 +95,16 @@ class LoadedObject:
 
     def __repr__(self) -> str:
         return f"<LoadedObject {self.path}: maps {', '.join(self.maps)}; programs {', '.join(self.programs)}>"
+
+
+def fill_maps(specs: Mapping[str, MapSpec], maps: Mapping[str, Map], programs: Mapping[str, LiveProgram]) -> None:
+    """Put into maps of maps and of programs what their declarations say; programs that were not loaded are left out."""
+    for name, spec in specs.items():
+        outer: Any = maps[name]
+        for index, wanted in spec.values.items():
+            found = programs.get(wanted) or maps.get(wanted)
+            if found is not None:
+                outer[index] = found
 
 
 def live_variables(blueprint: Variables, specs: Mapping[str, MapSpec], maps: Mapping[str, Map], path: str) -> Variables:

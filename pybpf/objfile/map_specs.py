@@ -9,51 +9,47 @@ from typing import TYPE_CHECKING, Any, cast
 from pybpf.kernel.constants import MapFlag, MapType, UpdateFlag
 from pybpf.kernel.map_ops import map_freeze, map_update
 from pybpf.maps import (
+    Arena,
     Array,
+    ArrayOfMaps,
+    BloomFilter,
+    CgroupStorage,
     HashMap,
+    HashOfMaps,
+    InodeStorage,
     KeyedMap,
+    LpmTrie,
     LruHashMap,
+    LruPerCpuHashMap,
     Map,
     PerCpuArray,
     PerCpuHashMap,
     PerfEventArray,
+    ProgramArray,
+    Queue,
     RingBuffer,
+    SkStorage,
+    Stack,
+    TaskStorage,
+    UserRingBuffer,
 )
+from pybpf.maps.type_info import TypeUse
 from pybpf.objfile.c_types import raw_type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pybpf.kernel.fd import OwnedFd
     from pybpf.types import BpfType
 
-_KEYED: dict[MapType, type[KeyedMap[Any, Any]]] = {
-    MapType.HASH: HashMap,
-    MapType.LRU_HASH: LruHashMap,
-    MapType.PERCPU_HASH: PerCpuHashMap,
+_BY_SIZE: Mapping[MapType, Any] = {each.map_type: each for each in (RingBuffer, UserRingBuffer, Arena)}
+_BY_VALUE: Mapping[MapType, Any] = {each.map_type: each for each in (Array, PerCpuArray, Queue, Stack)}
+_STORAGE: Mapping[MapType, Any] = {
+    each.map_type: each for each in (TaskStorage, InodeStorage, SkStorage, CgroupStorage)
 }
-_ARRAYS: dict[MapType, Any] = {MapType.ARRAY: Array, MapType.PERCPU_ARRAY: PerCpuArray}
-
-# Kinds for which the kernel takes no types of keys and values (libbpf.c, bpf_object__create_map).
-_WITHOUT_TYPES = frozenset(
-    (
-        MapType.PERF_EVENT_ARRAY,
-        MapType.CGROUP_ARRAY,
-        MapType.STACK_TRACE,
-        MapType.ARRAY_OF_MAPS,
-        MapType.HASH_OF_MAPS,
-        MapType.DEVMAP,
-        MapType.DEVMAP_HASH,
-        MapType.CPUMAP,
-        MapType.XSKMAP,
-        MapType.SOCKMAP,
-        MapType.SOCKHASH,
-        MapType.QUEUE,
-        MapType.STACK,
-        MapType.ARENA,
-        MapType.RINGBUF,
-        MapType.USER_RINGBUF,
-    )
-)
-
+_KEYED: Mapping[MapType, Any] = {
+    each.map_type: each for each in (HashMap, LruHashMap, PerCpuHashMap, LruPerCpuHashMap, LpmTrie)
+}
 
 _NO_FLAGS = MapFlag(0)
 
@@ -63,7 +59,8 @@ class MapSpec:
     """A map before it is created; ``replace(spec, max_entries=10)`` gives another one.
 
     ``key`` and ``value`` are types of :mod:`pybpf.types`, sizes are in bytes. ``contents`` is the initial value of a
-    map of variables, ``frozen`` says that user space cannot change it later.
+    map of variables, ``frozen`` says that user space cannot change it later. ``values`` are the maps or programs, by
+    name, that a map of such holds from the start.
     """
 
     name: str
@@ -81,6 +78,7 @@ class MapSpec:
     extra: int = 0
     pinned: bool = False
     inner: MapSpec | None = None
+    values: Mapping[int, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         sizes = f"{self.key_size} B key, {self.value_size} B value, {self.max_entries} entries"
@@ -89,18 +87,36 @@ class MapSpec:
         return f"{self.name}: {self.type.name}, {sizes}{flags}" + (f" ({types})" if types else "")
 
     def declaration(self) -> Map:
-        """The inert map of :mod:`pybpf.maps` that this describes."""
+        """The inert map of :mod:`pybpf.maps` that this describes.
+
+        Raises:
+            ValueError, TypeError: its kind cannot be declared like that.
+        """
+        return cast("Map", self._declaration())
+
+    def _declaration(self) -> Any:
+        kind = self.type
+        named: dict[str, Any] = {"flags": self.flags, "name": self.name}
         key, value = self.key or raw_type(self.key_size), self.value or raw_type(self.value_size)
-        if self.type is MapType.RINGBUF:
-            return RingBuffer(self.max_entries, flags=self.flags, name=self.name)
-        if self.type is MapType.PERF_EVENT_ARRAY:
-            return PerfEventArray(flags=self.flags, name=self.name)
-        common: dict[str, Any] = {"max_entries": self.max_entries, "flags": self.flags, "name": self.name}
-        if self.type in _ARRAYS:
-            return cast("Map", _ARRAYS[self.type](value=value, **common))
-        if key is None or value is None:
-            return _plain_class(self.type)(key=key, value=value, **common)
-        return _keyed_class(self.type)(key=cast("Any", key), value=cast("Any", value), **common)
+        sized: dict[str, Any] = {"max_entries": self.max_entries, **named}
+        if kind in _BY_SIZE:
+            return _BY_SIZE[kind](self.max_entries, **named)
+        if kind is MapType.PERF_EVENT_ARRAY:
+            return PerfEventArray(**named)
+        if kind is MapType.PROG_ARRAY:
+            return ProgramArray(**sized)
+        if kind is MapType.ARRAY_OF_MAPS and self.inner is not None:
+            return ArrayOfMaps(inner=self.inner.declaration(), **sized)
+        if kind is MapType.HASH_OF_MAPS and self.inner is not None:
+            return HashOfMaps(key=cast("Any", key), inner=self.inner.declaration(), **sized)
+        if kind in _BY_VALUE:
+            return _BY_VALUE[kind](value=value, **sized)
+        if kind is MapType.BLOOM_FILTER:
+            return BloomFilter(value=cast("Any", value), hashes=self.extra or 5, **sized)
+        if kind in _STORAGE:
+            return _STORAGE[kind](value=value, **named)
+        made = _KEYED.get(kind) or _class_for(kind, keyed=key is not None and value is not None)
+        return made(key=key, value=value, **sized)
 
     def create(self, btf_fd: OwnedFd | None = None) -> Map:
         """The live map, with its contents.
@@ -108,8 +124,9 @@ class MapSpec:
         Raises:
             KernelError, PermissionDenied: the kernel refused.
         """
-        typed = btf_fd is not None and self.type not in _WITHOUT_TYPES and bool(self.value_type_id)
-        live = self.declaration().create(
+        declared = self.declaration()
+        typed = btf_fd is not None and declared.type_use is not TypeUse.NONE and bool(self.value_type_id)
+        live = declared.create(
             btf_fd=btf_fd if typed else None,
             btf_key_type_id=self.key_type_id if typed else 0,
             btf_value_type_id=self.value_type_id if typed else 0,
@@ -130,15 +147,10 @@ class MapSpec:
 
 
 @functools.cache
-def _keyed_class(kind: MapType) -> type[KeyedMap[Any, Any]]:
-    """The class of maps of a kind; one made for it where :mod:`pybpf.maps` has none of its own."""
-    made = type(f"{kind.name.title().replace('_', '')}Map", (KeyedMap,), {"map_type": kind})
-    return _KEYED.get(kind) or cast("type[KeyedMap[Any, Any]]", made)
-
-
-@functools.cache
-def _plain_class(kind: MapType) -> type[Map]:
-    return cast("type[Map]", type(f"{kind.name.title().replace('_', '')}Map", (Map,), {"map_type": kind}))
+def _class_for(kind: MapType, *, keyed: bool) -> type[Map]:
+    """A class made for a kind of map of which :mod:`pybpf.maps` has none."""
+    name = f"{kind.name.title().replace('_', '')}Map"
+    return cast("type[Map]", type(name, (KeyedMap if keyed else Map,), {"map_type": kind}))
 
 
 def _name(kind: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pybpf.btf import Array, Composite, DataSection, Kind, Pointer, Var, size_of, strip
@@ -100,8 +101,25 @@ def _btf_maps(image: ObjectImage, btf: Btf | None, section: Section) -> dict[tup
         variable = btf.type(item.type)
         if not isinstance(variable, Var) or variable.name not in offsets:
             raise ObjectError(image.path, section.name, "a variable of the section has no symbol")
-        found[section.index, offsets[variable.name]] = _btf_map(image, btf, variable.name, variable.type)
+        at = offsets[variable.name]
+        spec = _btf_map(image, btf, variable.name, variable.type)
+        found[section.index, at] = replace(spec, values=_values(image, btf, section, at, variable.type))
     return found
+
+
+def _values(image: ObjectImage, btf: Btf, section: Section, at: int, type_id: int) -> dict[int, str]:
+    """The maps or programs that the elements of ``values`` are set to, by index: relocations of the section."""
+    declared = btf.type(strip(btf, type_id))
+    members = declared.members if isinstance(declared, Composite) else ()
+    place = next((item.offset for item in members if item.name == "values"), None)
+    if place is None:
+        return {}
+    size = next((s.size for s in image.symbols_of(section.index) if s.value == at), 0)
+    return {
+        (each.offset - at - place) // 8: each.symbol.name
+        for each in image.relocations.get(section.index, ())
+        if at + place <= each.offset < at + size
+    }
 
 
 def _btf_map(image: ObjectImage, btf: Btf, name: str, type_id: int, depth: int = 0) -> MapSpec:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,28 +14,13 @@ from pybpf.kernel.info import program_info
 from pybpf.objfile import ObjectError, ObjectFile
 from pybpf.verifier import VerifierError
 from tests.support.objects.build import HERE, SOURCES, build, object_of
+from tests.support.pins import pin_folder
 
 PACKET = bytes(12) + b"\x08\x00" + bytes(46)
 
 
 def opened(name: str) -> ObjectFile:
     return ObjectFile.open(HERE / f"{name}.bpf.o")
-
-
-@pytest.fixture
-def pins() -> Iterator[Path]:
-    folder = Path("/sys/fs/bpf") / f"pybpf-objfile-{os.getpid()}-{threading.get_ident()}"
-    try:
-        folder.mkdir()
-    except OSError as error:
-        pytest.skip(f"needs the BPF file system: {error}")
-    yield folder
-    for path in folder.rglob("*"):
-        if not path.is_dir():
-            path.unlink()
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir()
-    folder.rmdir()
 
 
 def test_programs_run_with_maps_variables_and_linked_functions() -> None:
@@ -141,9 +124,16 @@ def test_existence_is_answered_by_this_kernels_types() -> None:
 
 
 @pytest.mark.needs("bpftool", "btf")
-@pytest.mark.parametrize("name", ["packets", "core"])
-def test_programs_are_those_that_libbpf_loads(name: str, pins: Path) -> None:
+@pytest.mark.parametrize("name", ["packets", "core", "nested"])
+def test_programs_are_those_that_libbpf_loads(name: str) -> None:
     """The kernel's tag is a hash of the instructions, descriptors of maps left out."""
+    with pin_folder() as pins:
+        theirs = libbpf_tags(name, pins)
+    with opened(name).load() as live:
+        assert {p.name: program_info(p.fd).tag for p in live.programs.values()} == theirs
+
+
+def libbpf_tags(name: str, pins: Path) -> dict[str, str]:
     command = ["bpftool", "prog", "loadall", str(HERE / f"{name}.bpf.o"), str(pins)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -153,9 +143,7 @@ def test_programs_are_those_that_libbpf_loads(name: str, pins: Path) -> None:
             ["bpftool", "-j", "prog", "show", "pinned", str(path)], check=True, capture_output=True, text=True
         )
         theirs[path.name] = json.loads(shown.stdout)["tag"]
-    with opened(name).load() as live:
-        ours = {p.name: program_info(p.fd).tag for p in live.programs.values()}
-    assert ours == theirs
+    return theirs
 
 
 @pytest.mark.needs("bpftool", "btf")
@@ -197,3 +185,13 @@ def test_a_failed_load_leaves_nothing_open() -> None:
     with pytest.raises((VerifierError, KernelError)):
         opened("faulty").load(programs=["faulty"])
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_maps_of_maps_and_of_programs_hold_what_their_declarations_say() -> None:
+    with opened("nested").load() as live:
+        assert live.programs["walk"].test_run(PACKET).return_value == 77
+        assert dict(live.maps["second"].items()) == {0: 5, 1: 0}  # type: ignore[attr-defined]
+        assert dict(live.maps["first"].items()) == {0: 0, 1: 0}  # type: ignore[attr-defined]
+        assert list(live.maps["outer"].keys()) == [0, 2]  # type: ignore[attr-defined]
+        assert live.maps["queue"].pop() == 2  # type: ignore[attr-defined]
+        assert 2 in live.maps["bloom"]  # type: ignore[operator]
