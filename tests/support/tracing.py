@@ -100,7 +100,7 @@ class Tracer:
         assert self._failure is None, self._failure
         counters = self.source.counters
         assert counters.balanced, counters
-        assert counters.filtered == 0, counters
+        assert counters.filtered == self.source.early, counters
         assert counters.lost == sum(gap.lost for gap in self.gaps), (counters, self.gaps)
         return counters
 

@@ -59,7 +59,7 @@ def monitor(
     for line in summary(report, what, names.unknown_filtered):
         streams.say(line)
     if source_what is not None and source_counts is not None:
-        streams.say(f"{source_what}: {counts_text(source_counts, 'after the end')}")
+        streams.say(f"{source_what}: {counts_text(source_counts, 'before the start or after the end')}")
     return ExitCode.FAILED if report.errors else ExitCode.DONE
 
 

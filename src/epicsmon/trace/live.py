@@ -41,11 +41,15 @@ TraceEvent = Union[Chain, Gap, IocEvent]
 
 @dataclass
 class Traced:
-    """An IOC under the tracer; one that ends is still there until its last calls have come out of the ring."""
+    """An IOC under the tracer; one that ends is still there until its last calls have come out of the ring.
+
+    ``since`` (CLOCK_MONOTONIC, ns) is when the last of its probes was set: chains that began before are not whole.
+    """
 
     subject: TracedIoc
     builder: ChainBuilder
     probes: Probes
+    since: int
     ending: bool = False
 
 
@@ -69,6 +73,7 @@ class TraceSource:
         self._traced: dict[int, Traced] = {}
         self._refused: set[ProcessIdentity] = set()
         self._account = Account()
+        self._early = 0
         self._waiting: list[TraceEvent] = []
         self._caught_up = True
         self._stopped = False
@@ -78,9 +83,14 @@ class TraceSource:
     def counters(self) -> Counters:
         """In calls: seen by the probes, delivered in spans, lost in between; balanced when the iteration has ended.
 
-        ``filtered`` counts what arrived after the iteration was left.
+        ``filtered`` counts what arrived after the iteration was left, and what :attr:`early` counts.
         """
         return self._account.counters
+
+    @property
+    def early(self) -> int:
+        """Calls of chains that began before all probes were set: not shown, for others of their calls are missing."""
+        return self._early
 
     @property
     def traced(self) -> tuple[TracedIoc, ...]:
@@ -140,7 +150,7 @@ class TraceSource:
             undo.pop_all()
         if key not in self._probes:
             self._probes[key] = self._cleanup.enter_context(probes)
-        self._traced[ioc.pid] = Traced(subject, ChainBuilder(subject), probes)
+        self._traced[ioc.pid] = Traced(subject, ChainBuilder(subject), probes, time.monotonic_ns())
         detail = f"traced by {links[0].kind.value}, {len(links)} functions"
         self._say(IocEventKind.FOUND, ioc.pid, subject.name, detail)
 
@@ -182,6 +192,8 @@ class TraceSource:
             traced = self._traced.get(call.pid)
             if traced is None:
                 unknown += 1
+            elif call.root < traced.since:
+                self._early += 1
             else:
                 yield from self._out(traced.builder.add(call, offset))
         now = time.time_ns()

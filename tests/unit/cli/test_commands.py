@@ -183,7 +183,7 @@ def test_what_the_source_counted_is_shown() -> None:
     ran = run("trace", source=Counting([chain()]))
     assert ran.err.splitlines() == [
         "epicsmon: chains: 1 seen, 1 delivered, 0 lost",
-        "epicsmon: calls: 7 seen, 5 delivered, 0 lost, 2 after the end",
+        "epicsmon: calls: 7 seen, 5 delivered, 0 lost, 2 before the start or after the end",
     ]
     assert "calls" not in run("puts", source=Counting([put()])).err
 
