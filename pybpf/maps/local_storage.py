@@ -7,6 +7,7 @@ by id in programs, and nothing is left behind when the owner ends. They have no 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, Union, cast
@@ -99,7 +100,11 @@ class TaskStorage(_LocalStorage[int, V]):
         try:
             number = os.pidfd_open(owner)
         except OSError as error:
-            raise KernelError(f"open process {owner}", error.errno or 0, "the process has ended") from None
+            hints = {
+                errno.ESRCH: "the process has ended",
+                errno.EINVAL: "this is a thread, not the main one of a process",
+            }
+            raise KernelError(f"open process {owner}", error.errno or 0, hints.get(error.errno or 0, "")) from None
         try:
             yield number
         finally:

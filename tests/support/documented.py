@@ -40,3 +40,8 @@ def commands_of(page: str) -> list[Command]:
             said = following[1] if following[0] == "text" and line == lines[-1] else None
             found.append(Command(line, said))
     return found
+
+
+def code_of(page: str) -> list[str]:
+    """Every ``python`` block of a page, in order."""
+    return [body for kind, body in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")) if kind == "python"]
