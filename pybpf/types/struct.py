@@ -13,14 +13,9 @@ from pybpf.types.layout import alignof, pack, sizeof, unpack
 from pybpf.types.scalar import Scalar, boolean
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, dataclass_transform
+    from typing_extensions import Self
 
     from pybpf.types.layout import BpfType
-else:
-
-    def dataclass_transform(**_: object) -> Any:
-        """The run-time face of PEP 681, which Python has from 3.11 on."""
-        return lambda decorated: decorated
 
 
 @dataclass(frozen=True)
@@ -32,12 +27,7 @@ class Field:
     offset: int
 
 
-@dataclass_transform(kw_only_default=True)
-class _StructMeta(type):
-    """Gives type checkers the keyword constructor of :class:`Struct`."""
-
-
-class Struct(metaclass=_StructMeta):
+class Struct:
     """A C struct, declared by annotations::
 
         class OpenCall(Struct):
@@ -46,8 +36,8 @@ class Struct(metaclass=_StructMeta):
             comm: bytes = byte_array(16)
 
     Fields lie in order with the alignment of C on 64-bit Linux (``class X(Struct, packed=True)``: without gaps).
-    Integer fields default to zero, arrays to zeros. Instances are mutable, compare by value and know ``pack`` and
-    ``unpack``; ``SIZE`` and ``ALIGN`` are in bytes.
+    The constructor takes fields by name; those left out are zero. Instances are mutable, compare by value and know
+    ``pack`` and ``unpack``; ``SIZE`` and ``ALIGN`` are in bytes.
 
     Raises:
         TypeError: at class creation, when a field's annotation is no BPF type.
@@ -129,7 +119,8 @@ class Struct(metaclass=_StructMeta):
             return NotImplemented
         return all(getattr(self, field.name) == getattr(other, field.name) for field in self.FIELDS)
 
-    __hash__ = None  # type: ignore[assignment]  # mutable values have no hash
+    def __hash__(self) -> int:
+        raise TypeError(f"a {type(self).__name__} can change, so it has no hash; pack() gives bytes that have one")
 
     def __repr__(self) -> str:
         inner = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in self.FIELDS)

@@ -109,10 +109,15 @@ def test_conversion_wraps_as_in_c() -> None:
 
 def test_mistakes_are_named() -> None:
     with pytest.raises(TypeError, match="no field depht"):
-        Inner(depht=1)  # type: ignore[call-arg]
+        Inner(depht=1)
     with pytest.raises(ValueError, match="need 8 bytes"):
         Inner.unpack(b"abc")
     with pytest.raises(ValueError, match="do not fit"):
         Outer(comm=b"123456").pack()
     with pytest.raises(TypeError, match=r"Bad\.x: 'float' is no BPF type"):
         type("Bad", (Struct,), {"__annotations__": {"x": "float"}, "__module__": __name__})
+
+
+def test_values_that_can_change_have_no_hash() -> None:
+    with pytest.raises(TypeError, match="Inner can change"):
+        hash(Inner(a=1))
