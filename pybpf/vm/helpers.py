@@ -271,3 +271,8 @@ HELPERS: Mapping[int, Callable[..., int]] = MappingProxyType(
     }
 )
 """What a machine knows unless told otherwise."""
+
+KFUNCS: Mapping[str, Callable[..., int]] = MappingProxyType(
+    {"bpf_session_is_return": lambda machine: machine.is_return}
+)
+"""Kernel functions by name, as far as they are known."""

@@ -10,7 +10,7 @@ from pybpf.asm import (
     R0,
     R1,
     R2,
-    R3,
+    R6,
     JumpOp,
     Size,
     add,
@@ -49,12 +49,13 @@ def run_in_kernel(program: bytes, memory: bytes = b"") -> int:
     if not memory:
         arguments = [mov(R1, 0), mov(R2, 0)]
     else:
+        # A register that the function cannot see, r6 here, takes the end of the memory.
         arguments = [
             load(Size.W, R2, R1, 4),
             load(Size.W, R1, R1, 0),
-            mov(R3, R1),
-            add(R3, len(memory)),
-            jump_if(JumpOp.LE, R3, R2, "fits"),
+            mov(R6, R1),
+            add(R6, len(memory)),
+            jump_if(JumpOp.LE, R6, R2, "fits"),
             mov(R0, _NO_ROOM),
             exit_(),
             mov(R2, len(memory)).labelled("fits"),

@@ -11,7 +11,7 @@ from pybpf.vm.build import build
 from pybpf.vm.fault import FaultKind, Trap, VmFault
 from pybpf.vm.foreign import Foreign
 from pybpf.vm.frames import RETURN_TO_HELPER, Finished, Frames
-from pybpf.vm.helpers import HELPERS
+from pybpf.vm.helpers import HELPERS, KFUNCS
 from pybpf.vm.memory import Memory
 from pybpf.vm.operands import operand_registers, wanted_memory
 from pybpf.vm.templates import UNSET, Registers
@@ -38,9 +38,9 @@ class Machine:
 
     ``maps`` are by name, as the program's instructions refer to them, or by number for ``ld_imm64`` of a descriptor.
     ``helpers`` by number and ``kfuncs`` by name are added to the built-in ones and replace them. ``cpu`` is the one the
-    program believes to run on, ``cookie`` what the attach cookie helper gives, ``foreign`` the memory outside of the
-    program that probe_read reaches, ``printed`` the lines of trace_printk. ``executed`` counts the instructions of the
-    last run.
+    program believes to run on, ``cookie`` what the attach cookie helper gives, ``is_return`` what
+    ``bpf_session_is_return`` does, ``foreign`` the memory outside of the program that probe_read reaches, ``printed``
+    the lines of trace_printk. ``executed`` counts the instructions of the last run.
 
     Raises:
         VmFault: these are no instructions.
@@ -62,7 +62,7 @@ class Machine:
         self.memory = Memory() if memory is None else memory
         self.maps = dict(maps or {})
         self.helpers: dict[int, Helper] = {**HELPERS, **(helpers or {})}
-        self.kfuncs: dict[str, Helper] = dict(kfuncs or {})
+        self.kfuncs: dict[str, Helper] = {**KFUNCS, **(kfuncs or {})}
         self.instruction_limit = instruction_limit
         self.strict_alignment = strict_alignment
         self.foreign = Foreign(self.memory)
@@ -74,6 +74,7 @@ class Machine:
         self.reserved: dict[int, Reserved] = {}
         self.printed: list[str] = []
         self.cookie = 0
+        self.is_return = False
         self._observer: Callable[[int, Instruction, Registers], None] | None = None
         self._maps_by_address = {live.handle.address: live for live in self.maps.values()}
         self._by_slot = dict(zip(slot_offsets(self.instructions), self.instructions))

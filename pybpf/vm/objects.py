@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Callable, Protocol, cast, runtime_checkable
 
-from pybpf.asm import MapReference, MapValueReference
 from pybpf.errors import PybpfError
 from pybpf.kernel.constants import MapType, ProgramType
 from pybpf.kernel.prog_ops import TestRun
+from pybpf.lang.compile import compile_function
+from pybpf.lang.target import Target
 from pybpf.maps import Map
+from pybpf.program import ProgramSpec
 from pybpf.vm.machine import INSTRUCTION_LIMIT, Machine
 from pybpf.vm.maps import ARRAYS, TABLES, KeyedVmMap, VmMap
 from pybpf.vm.memory import Memory
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pybpf.program import ProgramSpec
     from pybpf.types import BpfType
     from pybpf.vm.machine import Helper
 
@@ -32,13 +33,18 @@ _PERF_SIZE = 1 << 20
 
 
 class Compilable(Protocol):
-    """A BpfObject, as far as needed: its programs in instructions, its maps as attributes of its class."""
-
-    def compile(self) -> dict[str, ProgramSpec]:
-        """The programs by name."""
+    """A BpfObject, as far as needed; its maps and programs are attributes of its class."""
 
     def attribute(self, name: str) -> Any:
         """What a name of the class means inside of a program."""
+
+
+@runtime_checkable
+class Compiled(Protocol):
+    """A declared program: a Python function of one hook."""
+
+    function: Callable[..., Any]
+    program_type: ProgramType
 
 
 class UnsupportedMap(PybpfError):
@@ -134,25 +140,26 @@ def run_in_vm(
     """The maps and programs of a BpfObject, ready to run in Python instead of being loaded.
 
     Each program is an attribute to be called with a packet or a context, each map an attribute with the methods of the
-    live one; ``cpus`` is how many values per-CPU maps have. Variants of a program are in ``programs`` by their names,
-    ``name:variant``.
+    live one; ``cpus`` is how many values per-CPU maps have. Nothing is asked of the kernel: a session program is one
+    that runs at both ends, and its machine's ``is_return`` says at which.
 
     Raises:
         CompileError: a program is not in the language.
         UnsupportedMap: a map's kind is not here.
         VmFault: a program cannot be assembled.
     """
-    specs = blueprint.compile()
     memory = Memory()
     declared = {name: value for cls in reversed(type(blueprint).__mro__) for name, value in vars(cls).items()}
+    specs = {
+        name: ProgramSpec(
+            name, hook.program_type, compile_function(hook.function, blueprint.attribute, Target()).instructions
+        )
+        for name, hook in declared.items()
+        if isinstance(hook, Compiled)
+    }
     maps = {
         name: vm_map(spec, memory, name=name, cpus=cpus) for name, spec in declared.items() if isinstance(spec, Map)
     }
-    for spec in specs.values():
-        for ins in spec.instructions:
-            reference = ins.reference
-            if isinstance(reference, (MapReference, MapValueReference)) and reference.name not in maps:
-                maps[reference.name] = vm_map(blueprint.attribute(reference.name), memory, cpus=cpus)
     programs = {
         name: VmProgram(
             spec,
