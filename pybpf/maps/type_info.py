@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pybpf.btf.builder import BtfBuilder
 from pybpf.btf.errors import BtfError
@@ -32,9 +32,13 @@ class TypeInfo:
     value_id: int
 
 
-@functools.lru_cache(maxsize=256)
 def type_info(key: BpfType | None, value: BpfType | None) -> TypeInfo | None:
     """The BTF of these types; None when one of them has a name that C has not."""
+    return _type_info(key, value)
+
+
+@functools.lru_cache(maxsize=256)
+def _type_info(key: Any, value: Any) -> TypeInfo | None:  # a Struct class has a hash, whatever its instances have
     builder = BtfBuilder()
     try:
         key_id = 0 if key is None else add_type(builder, key)
