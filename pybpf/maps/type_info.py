@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pybpf.btf.builder import BtfBuilder
 from pybpf.btf.errors import BtfError
@@ -34,11 +34,12 @@ class TypeInfo:
 
 def type_info(key: BpfType | None, value: BpfType | None) -> TypeInfo | None:
     """The BTF of these types; None when one of them has a name that C has not."""
-    return _type_info(key, value)
+    # a Struct class has a hash, whatever its instances have
+    return _type_info(cast("Any", key), cast("Any", value))
 
 
 @functools.lru_cache(maxsize=256)
-def _type_info(key: Any, value: Any) -> TypeInfo | None:  # a Struct class has a hash, whatever its instances have
+def _type_info(key: BpfType | None, value: BpfType | None) -> TypeInfo | None:
     builder = BtfBuilder()
     try:
         key_id = 0 if key is None else add_type(builder, key)
