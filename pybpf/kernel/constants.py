@@ -263,6 +263,7 @@ class MapFlag(IntFlag):
     MMAPABLE = 1 << 10  # 5.5
     PRESERVE_ELEMS = 1 << 11  # 5.10
     INNER_MAP = 1 << 12  # 5.10
+    TOKEN_FD = 1 << 16  # 6.9
     SEGV_ON_FAULT = 1 << 17  # 6.9
     NO_USER_CONV = 1 << 18  # 6.9
 
@@ -291,6 +292,7 @@ class ProgramFlag(IntFlag):
     TEST_STATE_FREQ = 1 << 3  # 5.4
     SLEEPABLE = 1 << 4  # 5.10
     XDP_HAS_FRAGS = 1 << 5  # 5.18
+    TOKEN_FD = 1 << 16  # 6.9
 
 
 class LogLevel(IntFlag):

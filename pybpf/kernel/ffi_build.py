@@ -54,11 +54,13 @@ struct prog_load {
 
 struct btf_load {
     uint64_t btf, btf_log_buf;
-    uint32_t btf_size, btf_log_size, btf_log_level, btf_log_true_size;
+    uint32_t btf_size, btf_log_size, btf_log_level, btf_log_true_size, btf_flags;
+    int32_t btf_token_fd;
 };
 
 struct obj_pin { uint64_t pathname; uint32_t bpf_fd, file_flags; };
 struct link_detach { uint32_t link_fd; };
+struct token_create { uint32_t flags, bpffs_fd; };
 struct enable_stats { uint32_t type; };
 
 struct prog_test_run {

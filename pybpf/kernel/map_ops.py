@@ -26,13 +26,14 @@ def map_create(
     btf_value_type_id: int = 0,
     map_extra: int = 0,
     inner_map: OwnedFd | None = None,
+    token: OwnedFd | None = None,
 ) -> OwnedFd:
     """Create a map; sizes in bytes.
 
     RINGBUF takes ``max_entries`` as its size in bytes, a power of two and a multiple of the page. Names are kept to
     what the kernel accepts. Raises :class:`KernelError`: EINVAL for a kind or flag the kernel does not know, E2BIG for
     sizes beyond its limits. ``map_extra`` is what the kind makes of it (5.16), ``inner_map`` the pattern of the maps
-    in a map of maps (4.12).
+    in a map of maps (4.12); a BPF ``token`` stands in for capabilities (6.9).
     """
     attr = ffi.new("struct map_create *")
     attr.map_type = map_type
@@ -42,6 +43,9 @@ def map_create(
     attr.map_flags = flags
     attr.map_name = object_name(name)
     attr.map_extra = map_extra
+    if token is not None:
+        attr.map_token_fd = token.fileno()
+        attr.map_flags |= MapFlag.TOKEN_FD
     if inner_map is not None:
         attr.inner_map_fd = inner_map.fileno()
     if btf_fd is not None:

@@ -55,12 +55,14 @@ def prog_load(
     attach_btf_id: int = 0,
     log_level: LogLevel | int = 0,
     on_log: Callable[[str], None] | None = None,
+    token: OwnedFd | None = None,
 ) -> OwnedFd:
     """Load a program: 8 bytes an instruction, ``func_info`` 8 and ``line_info`` 16 bytes a record (4.20, 5.0).
 
     The first attempt asks for no log, which is several times faster; a rejection is tried once more with one and
     raises :class:`ProgramRejected`. Without a verifier's log (no privilege, unknown program type) it is a
-    :class:`KernelError`. With ``log_level`` set, ``on_log`` is given the log of a successful load.
+    :class:`KernelError`. With ``log_level`` set, ``on_log`` is given the log of a successful load. A BPF ``token``
+    stands in for capabilities (6.9).
     """
     if not instructions or len(instructions) % INSTRUCTION_SIZE:
         raise ValueError(f"a program is whole 8-byte instructions, not {len(instructions)} bytes")
@@ -76,6 +78,9 @@ def prog_load(
     attr.prog_name = object_name(name)
     attr.expected_attach_type = expected_attach_type
     attr.attach_btf_id = attach_btf_id
+    if token is not None:
+        attr.prog_token_fd = token.fileno()
+        attr.prog_flags |= ProgramFlag.TOKEN_FD
     if btf_fd is not None:
         attr.prog_btf_fd = btf_fd.fileno()
         attr.func_info_rec_size = FUNC_INFO_SIZE if func_info else 0
@@ -104,12 +109,15 @@ def prog_load(
     raise AssertionError("unreachable")
 
 
-def btf_load(data: bytes) -> OwnedFd:
+def btf_load(data: bytes, *, token: OwnedFd | None = None) -> OwnedFd:
     """Give a program's BTF to the kernel (4.18); :class:`ProgramRejected` with the checker's log when it is refused."""
     attr = ffi.new("struct btf_load *")
     keep = ffi.from_buffer(data)
     attr.btf = address(keep)
     attr.btf_size = len(data)
+    if token is not None:
+        attr.btf_token_fd = token.fileno()
+        attr.btf_flags = ProgramFlag.TOKEN_FD
     result = with_memlock(lambda: bpf_raw(Command.BTF_LOAD, attr))
     if result >= 0:
         return OwnedFd(result, "BTF")

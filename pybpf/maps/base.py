@@ -81,11 +81,13 @@ class Map:
         btf_fd: OwnedFd | None = None,
         btf_key_type_id: int = 0,
         btf_value_type_id: int = 0,
+        token: OwnedFd | None = None,
     ) -> Self:
         """The live map: a new kernel object that this one owns. ``max_entries`` overrides the declared number.
 
         The types of keys and values go along as BTF where the kernel takes it, from ``btf_fd`` or, without one, made
-        here; so ``bpftool map dump`` prints the names of fields.
+        here; so ``bpftool map dump`` prints the names of fields. A BPF ``token`` stands in for capabilities
+        (:mod:`pybpf.kernel.token`, 6.9).
 
         Raises :class:`~pybpf.errors.KernelError`, :class:`~pybpf.errors.PermissionDenied`.
         """
@@ -95,9 +97,9 @@ class Map:
         if max_entries is not None:
             live.max_entries = max_entries
         if btf_fd is not None:
-            live._fd = live._new(btf_fd, btf_key_type_id, btf_value_type_id)
+            live._fd = live._new(btf_fd, btf_key_type_id, btf_value_type_id, token)
         else:
-            live._fd = live._new_with_types()
+            live._fd = live._new_with_types(token)
         return live._ready()
 
     def adopt(self, fd: OwnedFd) -> Self:
@@ -128,23 +130,23 @@ class Map:
             raise
         return self
 
-    def _new_with_types(self) -> OwnedFd:
+    def _new_with_types(self, token: OwnedFd | None) -> OwnedFd:
         types = None if self.type_use is TypeUse.NONE else type_info(self.key, self.value)
         if types is None:
-            return self._new(None, 0, 0)
+            return self._new(None, 0, 0, token)
         try:
-            with btf_load(types.blob) as btf_fd:
-                return self._new(btf_fd, types.key_id, types.value_id)
+            with btf_load(types.blob, token=token) as btf_fd:
+                return self._new(btf_fd, types.key_id, types.value_id, token)
         except KernelError as error:
             # Without CAP_BPF some maps may still be made, BTF may not; kernels before 4.18 know none.
             if self.type_use is TypeUse.REQUIRED or error.errno not in (*_NO_TYPES_HERE, errno.EPERM, errno.E2BIG):
                 raise
-        return self._new(None, 0, 0)
+        return self._new(None, 0, 0, token)
 
-    def _new(self, btf_fd: OwnedFd | None, key_id: int, value_id: int) -> OwnedFd:
+    def _new(self, btf_fd: OwnedFd | None, key_id: int, value_id: int, token: OwnedFd | None) -> OwnedFd:
         """The kernel object."""
         with contextlib.ExitStack() as stack:
-            pattern = self._inner_pattern()
+            pattern = self._inner_pattern(token)
             if pattern is not None:
                 stack.enter_context(pattern)
             return map_create(
@@ -159,13 +161,14 @@ class Map:
                 btf_value_type_id=value_id,
                 map_extra=self._extra(),
                 inner_map=None if pattern is None else pattern.fd,
+                token=token,
             )
 
     def _extra(self) -> int:
         """``map_extra``, whose meaning is the kind's."""
         return 0
 
-    def _inner_pattern(self) -> Map | None:
+    def _inner_pattern(self, token: OwnedFd | None) -> Map | None:
         """A live map like those that a map of maps will hold; closed once the outer one exists."""
         return None
 

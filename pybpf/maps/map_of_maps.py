@@ -8,6 +8,7 @@ from typing import Generic, TypeVar, cast
 
 from pybpf.errors import KernelError
 from pybpf.kernel.constants import MapFlag, MapType, UpdateFlag
+from pybpf.kernel.fd import OwnedFd
 from pybpf.kernel.info import map_by_id
 from pybpf.kernel.map_ops import map_delete, map_keys, map_lookup, map_update
 from pybpf.maps.base import Map
@@ -82,8 +83,8 @@ class _MapOfMaps(Map, Generic[K, M]):
     def __contains__(self, key: K) -> bool:
         return self.map_id(key) is not None
 
-    def _inner_pattern(self) -> Map | None:
-        return self.inner.create()
+    def _inner_pattern(self, token: OwnedFd | None) -> Map | None:
+        return self.inner.create(token=token)
 
 
 class ArrayOfMaps(_MapOfMaps[int, M]):
