@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pybpf.errors import PybpfError
 from pybpf.lang import CompileError
-from pybpf.tools.needs import needs_of, newest
+from pybpf.tools.needs import needs_of, newest, version
 from pybpf.tools.objects import NotLoadable, instance, read_definitions, setting
 from pybpf.tools.output import command, print_json
 
@@ -37,10 +37,13 @@ def add_parser(commands: Subparsers) -> None:
         default=[],
         help="a value for a Constant; may be repeated",
     )
+    parser.add_argument(
+        "--kernel", metavar="VERSION", type=_version, help="fail when a program needs a newer one: --kernel 5.14"
+    )
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
-    """1 when a program does not compile or there is none."""
+    """1 when a program does not compile, needs more than ``--kernel``, or there is none."""
     definitions = read_definitions(options.file)
     if not definitions.classes:
         raise NotLoadable(options.file, 0, f"no BpfObject with programs in it; {definitions.stopped}".rstrip("; "))
@@ -52,7 +55,20 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
             _print(report, out)
         if definitions.stopped:
             out.write(f"not executed from there on: {definitions.stopped}\n")
-    return 1 if any(report["error"] for report in reports) else 0
+    too_new = [report for report in reports if options.kernel and _is_newer(report["minimum_kernel"], options.kernel)]
+    if not options.json:
+        for report in too_new:
+            out.write(f"{report['object']} needs Linux {report['minimum_kernel']}, newer than {options.kernel}\n")
+    return 1 if too_new or any(report["error"] for report in reports) else 0
+
+
+def _version(text: str) -> str:
+    version(text)
+    return text
+
+
+def _is_newer(needed: str | None, allowed: str) -> bool:
+    return needed is not None and version(needed) > version(allowed)
 
 
 def _report(cls: type[BpfObject], settings: dict[str, int]) -> dict[str, Any]:

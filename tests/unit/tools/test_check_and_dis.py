@@ -76,6 +76,14 @@ def test_a_check_in_json(counter: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert {"since": "4.1", "what": "bpf_ktime_get_ns"} in stamp["because"]
 
 
+def test_a_check_against_the_oldest_kernel_one_has(counter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(counter), "--kernel", "5.8"]) == 0
+    assert main(["check", str(counter), "--kernel", "5.10"]) == 0
+    capsys.readouterr()
+    assert main(["check", str(counter), "--kernel", "5.7"]) == 1
+    assert "Counter needs Linux 5.8, newer than 5.7" in capsys.readouterr().out
+
+
 def test_constants_are_set_from_the_command_line(counter: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dis", str(counter), "--program", "count", "--set", "first=0x11"]) == 0
     assert "= 17" in capsys.readouterr().out
@@ -157,7 +165,15 @@ def test_every_command_shows_an_example(name: str, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["none"], ["check"], ["check", "x.py", "--set", "x"], ["progs", "--watch", "0"]]
+    "arguments",
+    [
+        [],
+        ["none"],
+        ["check"],
+        ["check", "x.py", "--set", "x"],
+        ["progs", "--watch", "0"],
+        ["check", "x.py", "--kernel", "new"],
+    ],
 )
 def test_a_wrong_command_line_is_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
