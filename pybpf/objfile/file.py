@@ -17,6 +17,7 @@ from pybpf.objfile.errors import ObjectError
 from pybpf.objfile.fix_btf import fixed_btf
 from pybpf.objfile.functions import read_functions
 from pybpf.objfile.image import ObjectImage
+from pybpf.objfile.kconfig import KCONFIG, kconfig_contents, kconfig_spec, kconfig_variables
 from pybpf.objfile.live import LiveProgram, LoadedObject, fill_maps, live_variables
 from pybpf.objfile.program_specs import ObjectProgram, link, load_program
 from pybpf.objfile.read_maps import read_maps
@@ -85,7 +86,10 @@ class ObjectFile:
         places = read_maps(image, self.btf)
         self.maps: dict[str, MapSpec] = {spec.name: spec for spec in places.values()}
         self.variables: Variables = read_variables(image, self.btf)
-        functions = read_functions(image, self.btf, ext, places)
+        self._kconfig = kconfig_variables(self.btf)
+        if self._kconfig:
+            self.maps[KCONFIG] = kconfig_spec(self._kconfig)
+        functions = read_functions(image, self.btf, ext, places, self._kconfig)
         self.programs: dict[str, ObjectProgram] = {}
         for function in functions.values():
             self._add_program(function, functions)
@@ -114,11 +118,16 @@ class ObjectFile:
         return "\n".join(lines)
 
     def load(
-        self, *, max_entries: Mapping[str, int] | None = None, programs: Collection[str] | None = None
+        self,
+        *,
+        max_entries: Mapping[str, int] | None = None,
+        programs: Collection[str] | None = None,
+        pins: str | os.PathLike[str] = "/sys/fs/bpf",
     ) -> LoadedObject:
         """Create the maps and load the programs; nothing runs until a program is attached.
 
         ``max_entries`` overrides sizes by name of map; ``programs`` are those to load (None: all but the optional).
+        Maps declared with LIBBPF_PIN_BY_NAME are shared: opened where they are pinned in ``pins``, or made and pinned.
 
         Raises:
             VerifierError: a program is wrong; names the line of C.
@@ -139,7 +148,7 @@ class ObjectFile:
             with ExitStack() as failed:
                 maps: dict[str, Map] = {}
                 for name, spec in specs.items():
-                    maps[name] = self._create(spec, btf_fd)
+                    maps[name] = self._create(spec, btf_fd, Path(pins))
                     failed.callback(maps[name].close)
                 resolver = Resolver(self.path, self.btf, btf_fd, maps, self._weak)
                 live: dict[str, LiveProgram] = {}
@@ -152,14 +161,16 @@ class ObjectFile:
         return LoadedObject(self.path, maps, live, variables)
 
     def _final(self, spec: MapSpec, max_entries: int | None) -> MapSpec:
-        """The map with the variables as they are set now."""
+        """The map with the variables as they are set now, and what the kernel's configuration says."""
+        if spec.name == KCONFIG and self._kconfig:
+            spec = replace(spec, contents=kconfig_contents(self._kconfig, self._weak, self.path))
         if spec.contents is not None and spec.name in self.variables.buffers:
             spec = replace(spec, contents=bytes(self.variables.buffers[spec.name]))
         return spec if max_entries is None else spec.resized(max_entries)
 
-    def _create(self, spec: MapSpec, btf_fd: OwnedFd | None) -> Map:
+    def _create(self, spec: MapSpec, btf_fd: OwnedFd | None, pins: Path) -> Map:
         try:
-            return spec.create(btf_fd)
+            return spec.shared(pins / spec.name, btf_fd) if spec.pinned else spec.create(btf_fd)
         except (ValueError, TypeError) as error:
             raise ObjectError(self.path, spec.name, str(error)) from error
 

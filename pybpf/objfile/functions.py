@@ -21,6 +21,7 @@ from pybpf.asm import (
 from pybpf.objfile.btf_ext import BtfExt
 from pybpf.objfile.errors import ObjectError
 from pybpf.objfile.image import RelocationKind, SymbolKind
+from pybpf.objfile.kconfig import KCONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pybpf.btf import Btf, LineInfo
     from pybpf.objfile.btf_ext import CoreRelocation
     from pybpf.objfile.image import ObjectImage, ObjectSymbol, Relocation, Section
+    from pybpf.objfile.kconfig import KconfigVariable
     from pybpf.objfile.map_specs import MapSpec
 
 _SLOT = 8
@@ -57,7 +59,11 @@ class Function:
 
 
 def read_functions(
-    image: ObjectImage, btf: Btf | None, ext: BtfExt, maps: Mapping[tuple[int, int], MapSpec]
+    image: ObjectImage,
+    btf: Btf | None,
+    ext: BtfExt,
+    maps: Mapping[tuple[int, int], MapSpec],
+    kconfig: tuple[KconfigVariable, ...] = (),
 ) -> dict[str, Function]:
     """Every function of every executable section, by its label.
 
@@ -68,7 +74,7 @@ def read_functions(
     places = _labels(image, sections)
     functions: dict[str, Function] = {}
     for section in sections:
-        reader = _Reader(image, btf, ext, maps, places, section)
+        reader = _Reader(image, btf, ext, maps, places, section, kconfig)
         for symbol in image.symbols_of(section.index):
             if symbol.kind == SymbolKind.FUNC and places[section.index, symbol.value] not in functions:
                 found = reader.function(symbol)
@@ -102,6 +108,7 @@ class _Reader:
         maps: Mapping[tuple[int, int], MapSpec],
         places: Mapping[tuple[int, int], str],
         section: Section,
+        kconfig: tuple[KconfigVariable, ...],
     ) -> None:
         self._image = image
         self._btf = btf
@@ -116,6 +123,7 @@ class _Reader:
         self._types = {info.slot: info.type_id for info in ext.functions.get(section.name, ())}
         self._lines = sorted(ext.lines.get(section.name, ()))
         self._core = ext.relocations.get(section.name, ())
+        self._kconfig = {variable.name: variable.offset for variable in kconfig}
         self._sources: dict[tuple[int, int, int, int], SourceLine] = {}
 
     def function(self, symbol: ObjectSymbol) -> Function:
@@ -172,6 +180,9 @@ class _Reader:
         raise ObjectError(self._image.path, where, f"relocation of kind {relocation.kind} for {ins}")
 
     def _wide(self, ins: Instruction, symbol: ObjectSymbol, where: str) -> Instruction:
+        if symbol.section == 0 and symbol.name in self._kconfig:
+            offset = self._kconfig[symbol.name] + ins.imm
+            return replace(ins, src=WideKind.MAP_VALUE, imm=0, reference=MapValueReference(KCONFIG, offset))
         if symbol.section == 0:
             return replace(ins, src=WideKind.BTF_ID, imm=0, reference=KfuncReference(symbol.name))
         # for static variables and functions the symbol is that of the section, and the offset stands in the code

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from pybpf.errors import KernelError
 from pybpf.kernel.constants import MapFlag, MapType, UpdateFlag
 from pybpf.kernel.map_ops import map_freeze, map_update
 from pybpf.maps import (
@@ -35,9 +37,11 @@ from pybpf.maps import (
 )
 from pybpf.maps.type_info import TypeUse
 from pybpf.objfile.c_types import raw_type
+from pybpf.pins import open_map, pin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pybpf.kernel.fd import OwnedFd
     from pybpf.types import BpfType
@@ -136,6 +140,26 @@ class MapSpec:
                 map_update(live.fd, bytes(4), self.contents, UpdateFlag.ANY)
             if self.frozen:
                 map_freeze(live.fd)
+        except BaseException:
+            live.close()
+            raise
+        return live
+
+    def shared(self, path: Path, btf_fd: OwnedFd | None = None) -> Map:
+        """The map that is pinned at ``path``, or a new one that is pinned there.
+
+        Raises:
+            WrongPin, IncompatibleMap: something else is pinned there.
+            KernelError, PermissionDenied: the kernel refused.
+        """
+        try:
+            return open_map(self.declaration(), path)
+        except KernelError as error:
+            if error.errno != errno.ENOENT:
+                raise
+        live = self.create(btf_fd)
+        try:
+            pin(live, path)
         except BaseException:
             live.close()
             raise

@@ -12,6 +12,7 @@ import pytest
 from pybpf.errors import KernelError
 from pybpf.kernel.info import program_info
 from pybpf.objfile import ObjectError, ObjectFile
+from pybpf.objfile.kconfig import running_config
 from pybpf.verifier import VerifierError
 from tests.support.objects.build import HERE, SOURCES, build, object_of
 from tests.support.pins import pin_folder
@@ -136,6 +137,7 @@ def test_programs_are_those_that_libbpf_loads(name: str) -> None:
 def libbpf_tags(name: str, pins: Path) -> dict[str, str]:
     command = ["bpftool", "prog", "loadall", str(HERE / f"{name}.bpf.o"), str(pins)]
     done = subprocess.run(command, capture_output=True, text=True)
+    Path("/sys/fs/bpf/pybpf_test_queue").unlink(missing_ok=True)  # libbpf pins this map there
     assert done.returncode == 0, done.stderr
     theirs = {}
     for path in pins.iterdir():
@@ -188,10 +190,33 @@ def test_a_failed_load_leaves_nothing_open() -> None:
 
 
 def test_maps_of_maps_and_of_programs_hold_what_their_declarations_say() -> None:
-    with opened("nested").load() as live:
+    with pin_folder() as pins, opened("nested").load(pins=pins) as live:
         assert live.programs["walk"].test_run(PACKET).return_value == 77
         assert dict(live.maps["second"].items()) == {0: 5, 1: 0}  # type: ignore[attr-defined]
         assert dict(live.maps["first"].items()) == {0: 0, 1: 0}  # type: ignore[attr-defined]
         assert list(live.maps["outer"].keys()) == [0, 2]  # type: ignore[attr-defined]
-        assert live.maps["queue"].pop() == 2  # type: ignore[attr-defined]
+        assert live.maps["pybpf_test_queue"].pop() == 2  # type: ignore[attr-defined]
         assert 2 in live.maps["bloom"]  # type: ignore[operator]
+
+
+def test_a_map_pinned_by_name_is_shared_by_all_who_load_it() -> None:
+    with pin_folder() as pins:
+        with opened("nested").load(pins=pins) as first:
+            first.programs["walk"].test_run(PACKET)
+        assert [path.name for path in pins.iterdir()] == ["pybpf_test_queue"]
+        with opened("nested").load(pins=pins) as second:
+            assert second.maps["pybpf_test_queue"].pop() == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.needs("btf")
+def test_the_kernels_configuration_is_known_to_programs() -> None:
+    config = running_config()
+    if "CONFIG_HZ" not in config:
+        pytest.skip("needs the kernel's configuration: /proc/config.gz")
+    with opened("core").load(programs=["relocated"]) as live:
+        with live.programs["relocated"].attach():
+            os.getppid()
+        facts = live.variables["facts"]
+    assert (facts.hz, facts.has_bpf, facts.no_such_option) == (int(config["CONFIG_HZ"]), 1, 0)
+    major, minor = (int(part) for part in os.uname().release.split(".")[:2])
+    assert facts.kernel_version >> 8 == major << 8 | minor

@@ -25,11 +25,16 @@ typedef unsigned int gfp_t;
 struct facts {
 	__u64 pid_offset, comm_offset, leader_tgid_size, exists, missing, type_exists, type_missing, type_size;
 	__u64 enum_value, enum_exists, enum_missing, kernel_id, local_id, pid_signed, tgid_flavoured, bit_size;
-	__u64 bit_left, bit_right, next_offset, comm_size;
+	__u64 bit_left, bit_right, next_offset, comm_size, kernel_version, hz, has_bpf, no_such_option;
 };
 
 struct facts facts;
 __u64 seen_pid, seen_leader, ids;
+
+extern int LINUX_KERNEL_VERSION __kconfig;
+extern int CONFIG_HZ __kconfig;
+extern _Bool CONFIG_BPF_SYSCALL __kconfig;
+extern enum libbpf_tristate CONFIG_NO_SUCH_OPTION __kconfig __weak;
 
 extern void bpf_rcu_read_lock(void) __ksym;
 extern void bpf_rcu_read_unlock(void) __ksym;
@@ -60,6 +65,10 @@ int relocated(void *ctx)
 	facts.bit_size = __builtin_preserve_field_info(task->sched_reset_on_fork, BPF_FIELD_BYTE_SIZE);
 	facts.bit_left = __builtin_preserve_field_info(task->sched_reset_on_fork, BPF_FIELD_LSHIFT_U64);
 	facts.bit_right = __builtin_preserve_field_info(task->sched_reset_on_fork, BPF_FIELD_RSHIFT_U64);
+	facts.kernel_version = LINUX_KERNEL_VERSION;
+	facts.hz = CONFIG_HZ;
+	facts.has_bpf = CONFIG_BPF_SYSCALL;
+	facts.no_such_option = CONFIG_NO_SUCH_OPTION;
 	seen_leader = BPF_CORE_READ(task, group_leader, tgid);
 	seen_pid = BPF_CORE_READ(task, pid);
 	ids = bpf_get_current_pid_tgid();

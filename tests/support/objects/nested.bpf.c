@@ -37,8 +37,9 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 4);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(value, __u32);
-} queue SEC(".maps");
+} pybpf_test_queue SEC(".maps");
 
 SEC("socket")
 int last_one(struct __sk_buff *skb)
@@ -55,7 +56,7 @@ int walk(struct __sk_buff *skb)
 
 	if (value)
 		*value += 5;
-	bpf_map_push_elem(&queue, &index, 0);
+	bpf_map_push_elem(&pybpf_test_queue, &index, 0);
 	bpf_map_push_elem(&bloom, &index, 0);
 	bpf_tail_call(skb, &calls, 1);
 	return 1;
