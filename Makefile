@@ -3,7 +3,7 @@
 #   make demo    a real IOC, real clients, and epicsmon watching both
 #   make test    everything this machine can run; says what it skipped and why
 #   make lint    ruff, mypy --strict, import contracts
-#   make bench   what the probes cost, on a real IOC
+#   make bench   what the probes and the put log cost, on real IOCs
 
 PYTHON_ENV := .venv/bin/python
 # Workers of pytest-xdist; WORKERS=0 runs in one process.

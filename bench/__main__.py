@@ -1,4 +1,4 @@
-"""Run the benchmarks, print a table, write JSON: ``python -m bench [--bursts N] [--json FILE]``."""
+"""Run the benchmarks, print tables, write JSON: ``python -m bench [process|puts] [--bursts N] [--results FOLDER]``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench import process
+from bench import process, puts
 from tests.support.requirements import missing
+
+NEEDS = {
+    "process": ("root", "bpf", "uprobes", "epics"),
+    "puts": ("root", "bpf", "netns", "epics"),
+}
 
 
 def machine() -> dict[str, object]:
@@ -43,24 +48,34 @@ def table(rows: list[dict[str, object]]) -> str:
 
 def main() -> int:
     """Measure, print, write; 3 if this machine does not permit it."""
-    parser = argparse.ArgumentParser(prog="bench", description="What epicsmon's probes cost, on a real IOC.")
-    parser.add_argument("--bursts", type=int, default=60, help="bursts of 100 chains of 20 records per variant")
-    parser.add_argument("--json", type=Path, default=Path("bench/results/process.json"), metavar="FILE")
-    parser.add_argument("--no-trace", action="store_true", help="without epicsmon trace: the floor only")
+    parser = argparse.ArgumentParser(prog="bench", description="What epicsmon costs, on real IOCs and real traffic.")
+    parser.add_argument("what", nargs="*", choices=[[], *NEEDS], help="which of them; all without one")
+    parser.add_argument("--bursts", type=int, default=60, help="process: bursts of 100 chains of 20 per variant")
+    parser.add_argument("--no-trace", action="store_true", help="process: without epicsmon trace, the floor only")
+    parser.add_argument("--seconds", type=float, default=puts.SECONDS, help="puts: how long each rate is kept up")
+    parser.add_argument("--results", type=Path, default=Path("bench/results"), metavar="FOLDER")
     options = parser.parse_args()
-    for need in ("root", "bpf", "uprobes", "epics"):
-        reason = missing(need)
-        if reason is not None:
-            print(f"bench: {reason}", file=sys.stderr)
-            return 3
+    chosen = options.what or list(NEEDS)
+    for name in chosen:
+        for need in NEEDS[name]:
+            reason = missing(need)
+            if reason is not None:
+                print(f"bench {name}: {reason}", file=sys.stderr)
+                return 3
 
     about = machine()
     print(f"{about['cpu']} ({about['cpus']} CPUs{', virtual' if about['virtual'] else ''}), Linux {about['kernel']}")
-    rows = process.as_json(process.run(options.bursts, with_trace=not options.no_trace))
-    print(table(rows))
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"machine": about, "process": rows}, indent=2) + "\n")
-    print(f"written to {options.json}")
+    options.results.mkdir(parents=True, exist_ok=True)
+    for name in chosen:
+        if name == "process":
+            rows = process.as_json(process.run(options.bursts, with_trace=not options.no_trace))
+            print(table(rows))
+        else:
+            rows = puts.as_json(puts.run(seconds=options.seconds))
+            print(puts.table(rows))
+        path = options.results / f"{name}.json"
+        path.write_text(json.dumps({"machine": about, name: rows}, indent=2) + "\n")
+        print(f"written to {path}")
     return 0
 
 
