@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
+from epicsmon.clock import clock_offset
 from epicsmon.events import Chain, Gap, IocEvent, IocEventKind
 from epicsmon.ioc import DatabaseNotLoaded, IocError, IocFinder
 from epicsmon.trace.account import Account
 from epicsmon.trace.builder import ChainBuilder
-from epicsmon.trace.clock import clock_offset
 from epicsmon.trace.identity import boot_id
 from epicsmon.trace.probes import LayoutKey, ProbeCounts, Probes, layout_key, require_uprobes
 from epicsmon.trace.subject import TracedIoc
