@@ -77,6 +77,32 @@ class Probes(BpfObject):
         return 0
 
 
+class Counting(BpfObject):
+    """A counter for each way of attaching."""
+
+    hits = Array(value=u64, max_entries=4)
+
+    @uprobe
+    def called(self, ctx: Registers) -> int:
+        self.hits[0] += 1
+        return 0
+
+    @uretprobe
+    def returned(self, ctx: Registers) -> int:
+        self.hits[1] += 1
+        return 0
+
+    @tracepoint
+    def traced(self, ctx: RawContext) -> int:
+        self.hits[2] += 1
+        return 0
+
+    @socket_filter
+    def received(self, ctx: SkBuff) -> int:
+        self.hits[3] += 1
+        return 0
+
+
 class Session(BpfObject):
     """A program that calls a kernel function."""
 
