@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from pybpf.vm import run_in_vm
+
 _NUMBERS = itertools.count(1)
 
 PACKET = bytes(14) + bytes(range(64))
@@ -104,6 +106,18 @@ def compiled(statements: str, functions: str = "", methods: str = "") -> Any:
     """The compiled program, a ProgramSpec."""
     with module_of(text_of(statements, functions, methods)) as module:
         return module.Program().compile()["program"]
+
+
+def run_in_python(
+    statements: str, functions: str = "", methods: str = "", *, packet: bytes = PACKET, inputs: Sequence[int] = ()
+) -> Outcome:
+    """Run the program once in the virtual machine, without privilege."""
+    with module_of(text_of(statements, functions, methods)) as module:
+        program = run_in_vm(module.Program())
+        for index, value in enumerate(inputs):
+            program.inputs[index] = value
+        result = program.program(packet)
+        return Outcome(result, tuple(program.out[index] for index in range(16)))
 
 
 def run(

@@ -94,27 +94,30 @@ def _no_else(lo: Lowering, node: ast.For | ast.While) -> None:
 def _forget(lo: Lowering, node: ast.AST) -> Flow:
     """What holds at the head of a loop: nothing about None of a name that the loop may set to None."""
     flow = cast("Flow", lo.flow).copy()
-    certain: dict[str, bool] = {}
+    assigned: dict[str, list[ast.expr]] = {}
     for child in ast.walk(node):
         if isinstance(child, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and child.value is not None:
             for target in child.targets if isinstance(child, ast.Assign) else [child.target]:
                 if isinstance(target, ast.Name):
-                    certain[target.id] = certain.get(target.id, True) and _never_none(lo, child.value)
-    for name, never_none in certain.items():
-        variable = lo.frame.variables.get(name)
-        if variable is not None and not never_none:
-            flow.nonnull.discard(variable)
+                    assigned.setdefault(target.id, []).append(child.value)
+    doubtful = set(assigned)
+    while doubtful:
+        found = {name for name in assigned if not all(_never_none(lo, flow, value) for value in assigned[name])}
+        doubtful = {name for name in found if lo.frame.variables.get(name) in flow.nonnull}
+        flow.nonnull -= {lo.frame.variables[name] for name in doubtful}
     return flow
 
 
-def _never_none(lo: Lowering, node: ast.expr) -> bool:
-    """Whether ``node`` is a new struct, a field or an element: pointers that are never None."""
+def _never_none(lo: Lowering, flow: Flow, node: ast.expr) -> bool:
+    """Whether ``node`` is a new struct, a field, an element, or a name that is not None: never None at any rate."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in lo.frame.assignments:
         try:
             called = lo.frame.source.lookup(node.func.id)
         except KeyError:
             return False
         return isinstance(called, type) and issubclass(called, Struct)
+    if isinstance(node, ast.Name):
+        return lo.frame.variables.get(node.id) in flow.nonnull
     return isinstance(node, (ast.Attribute, ast.Subscript))
 
 

@@ -70,7 +70,8 @@ def _change(lo: Lowering, node: ast.AST, variable: Variable, value: Value) -> No
     home = variable.value
     if isinstance(home, Number):
         number = memory.integer(lo, node, value)
-        if isinstance(number, Number) and number.signed and not home.signed and variable.declared is None:
+        signed = number.signed if isinstance(number, Number) else memory.constant(number) < 0
+        if signed and not home.signed and variable.declared is None:
             lo.error(
                 node,
                 f"{variable.name!r} began as unsigned and gets a signed value",
