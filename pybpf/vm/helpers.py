@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from pybpf.vm.fault import FaultKind, Trap
 from pybpf.vm.maps import KeyedVmMap, VmMap
+from pybpf.vm.pushed import VmPushed
 from pybpf.vm.rings import Reserved, VmRing
 from pybpf.vm.templates import M32, signed
 
@@ -173,6 +174,30 @@ def skb_load_bytes(machine: Machine, context: int, offset: int, destination: int
     return 0 if inside else -errno.EFAULT
 
 
+def map_push_elem(machine: Machine, table: int, value: int, flags: int) -> int:
+    """87: put a value into a queue or a stack."""
+    live = _map(machine, table, VmPushed)
+    return live.put(machine.memory.read(value, live.value_size), flags)
+
+
+def map_pop_elem(machine: Machine, table: int, value: int) -> int:
+    """88: take the next value out; -ENOENT and zeros when there is none."""
+    return _taken(machine, table, value, keep=False)
+
+
+def map_peek_elem(machine: Machine, table: int, value: int) -> int:
+    """89: the next value, which stays."""
+    return _taken(machine, table, value, keep=True)
+
+
+def _taken(machine: Machine, table: int, value: int, *, keep: bool) -> int:
+    live = _map(machine, table, VmPushed)
+    machine.memory.require(value, live.value_size)
+    found = live.take(keep=keep)
+    machine.memory.write(value, bytes(live.value_size) if found is None else found)
+    return -errno.ENOENT if found is None else 0
+
+
 def perf_event_output(machine: Machine, context: int, table: int, flags: int, data: int, size: int) -> int:
     """25: append a record to a perf buffer."""
     record = machine.memory.read(data, size)
@@ -252,6 +277,9 @@ HELPERS: Mapping[int, Callable[..., int]] = MappingProxyType(
         26: skb_load_bytes,
         42: lambda machine: 0,
         45: probe_read_str,
+        87: map_push_elem,
+        88: map_pop_elem,
+        89: map_peek_elem,
         112: probe_read,
         113: probe_read,
         114: probe_read_str,

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from pybpf.types import BpfType
     from pybpf.vm.memory import Memory, Region
 
-PER_CPU = (MapType.PERCPU_ARRAY, MapType.PERCPU_HASH)
+PER_CPU = (MapType.PERCPU_ARRAY, MapType.PERCPU_HASH, MapType.LRU_PERCPU_HASH)
 ARRAYS = (MapType.ARRAY, MapType.PERCPU_ARRAY)
-TABLES = (MapType.HASH, MapType.LRU_HASH, MapType.PERCPU_HASH)
+TABLES = (MapType.HASH, MapType.LRU_HASH, MapType.PERCPU_HASH, MapType.LRU_PERCPU_HASH)
+FORGETTING = (MapType.LRU_HASH, MapType.LRU_PERCPU_HASH)
 
 
 class VmMap:
@@ -65,18 +66,18 @@ class KeyedVmMap(VmMap):
         """The address ``offset`` bytes into element 0. Raises Trap."""
         if self.map_type is not MapType.ARRAY or offset >= self.value_size:
             raise Trap(FaultKind.BAD_ARGUMENT, f"{self.name} has no byte {offset} to point to")
-        return self.element(bytes(self.key_size), 0)
+        return self.element(bytes(self.key_size), 0) + offset
 
     # What helpers call: bytes and addresses, error numbers instead of exceptions.
 
     def element(self, key: bytes, cpu: int) -> int:
         """The address of the value at ``key``, 0 when there is none."""
-        found = self._elements.get(key)
+        found = self._find(key)
         if found is None:
             if not self._exists(key):
                 return 0
             found = self._new(key)
-        elif self.map_type is MapType.LRU_HASH:
+        elif self.map_type in FORGETTING:
             self._elements.move_to_end(key)
         return found[cpu % self.cpus].address
 
@@ -91,8 +92,8 @@ class KeyedVmMap(VmMap):
             return -errno.EEXIST
         if not exists and flags & UpdateFlag.EXIST:
             return -errno.ENOENT
-        if not exists and self.map_type in TABLES and len(self._elements) >= self.max_entries:
-            if self.map_type is not MapType.LRU_HASH:
+        if not exists and self.map_type not in ARRAYS and len(self._elements) >= self.max_entries:
+            if self.map_type not in FORGETTING:
                 return -errno.E2BIG
             self.drop(next(iter(self._elements)))
         regions = self._elements.get(key) or self._new(key)
@@ -121,6 +122,10 @@ class KeyedVmMap(VmMap):
             return [pack(self.key, index) for index in range(self.max_entries)]
         return list(self._elements)
 
+    def _find(self, key: bytes) -> list[Region] | None:
+        """The element that a look-up of ``key`` gives."""
+        return self._elements.get(key)
+
     def _exists(self, key: bytes) -> bool:
         return self.map_type in ARRAYS and int(unpack(self.key, key)) < self.max_entries
 
@@ -140,7 +145,7 @@ class KeyedVmMap(VmMap):
     def per_cpu(self, key: Any) -> list[Any] | None:
         """The values at ``key``, one for each CPU; None when there is no element."""
         raw = pack(self.key, key)
-        regions = self._elements.get(raw)
+        regions = self._find(raw)
         if regions is None:
             return [unpack(self.value, bytes(self.value_size))] * self.cpus if self._exists(raw) else None
         return [unpack(self.value, bytes(region.data)) for region in regions]

@@ -16,8 +16,10 @@ from pybpf.vm.machine import INSTRUCTION_LIMIT, Machine
 from pybpf.vm.maps import ARRAYS, TABLES, KeyedVmMap, VmMap
 from pybpf.vm.memory import Memory
 from pybpf.vm.packet import ETHERNET, socket_packet, xdp_packet
+from pybpf.vm.pushed import VmPushed
 from pybpf.vm.rings import VmRing
 from pybpf.vm.templates import M32
+from pybpf.vm.tries import VmTrie
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _CLASSIFIERS = (ProgramType.SCHED_CLS, ProgramType.SCHED_ACT)
 _RINGS = (MapType.RINGBUF, MapType.PERF_EVENT_ARRAY)
+_PUSHED = (MapType.QUEUE, MapType.STACK)
 _PERF_SIZE = 1 << 20
 
 
@@ -186,7 +189,11 @@ def vm_map(spec: Map, memory: Memory, *, name: str = "", cpus: int = 2) -> VmMap
     name = name or spec.name
     if spec.map_type in _RINGS:
         return VmRing(memory, name, spec.max_entries or _PERF_SIZE)
-    if spec.map_type not in (*ARRAYS, *TABLES):
-        raise UnsupportedMap(name, spec.map_type)
     key, value = cast("BpfType", spec.key), cast("BpfType", spec.value)
-    return KeyedVmMap(memory, name, spec.map_type, key, value, spec.max_entries, cpus=cpus)
+    if spec.map_type in _PUSHED:
+        newest_first = spec.map_type is MapType.STACK
+        return VmPushed(memory, name, value, spec.max_entries, newest_first=newest_first)
+    if spec.map_type not in (*ARRAYS, *TABLES, MapType.LPM_TRIE):
+        raise UnsupportedMap(name, spec.map_type)
+    kind = VmTrie if spec.map_type is MapType.LPM_TRIE else KeyedVmMap
+    return kind(memory, name, spec.map_type, key, value, spec.max_entries, cpus=cpus)
