@@ -1,8 +1,8 @@
 """The memory a program sees: regions at made-up addresses, each with nothing on either side of it.
 
 The address space is cut into windows of 256 MiB. A region starts at the beginning of a window and the windows beside it
-stay empty, so an access that leaves a region finds nothing, and whoever asks can say which region it left. The first
-regions lie below 4 GiB, where the 32-bit pointers of ``struct __sk_buff`` and ``struct xdp_md`` reach.
+stay empty, so an access that leaves a region finds nothing, and whoever asks can say which region it left. Two windows
+are kept for packets: below 4 GiB, where the 32-bit pointers of ``struct __sk_buff`` and ``struct xdp_md`` reach.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ WINDOW = 1 << WINDOW_BITS
 OFFSET_MASK = WINDOW - 1
 NULL_PAGE = 4096
 STACK = "stack"
+_LOW = (1, 3)
 
 Buffer = Union[bytes, bytearray]
 
@@ -41,18 +42,21 @@ class Memory:
     def __init__(self) -> None:
         self.windows: dict[int, Buffer] = {}
         self._regions: dict[int, Region] = {}
-        self._next = 1
+        self._next = _LOW[-1] + 2
         self._free: list[int] = []
+        self._low = list(_LOW)
 
-    def add(self, data: Buffer, name: str) -> Region:
-        """A new region around ``data``, which is not copied.
+    def add(self, data: Buffer, name: str, *, low: bool = False) -> Region:
+        """A new region around ``data``, which is not copied; ``low``: below 4 GiB, as a packet is.
 
         Raises:
             ValueError: more than 256 MiB.
         """
         if len(data) >= WINDOW:
             raise ValueError(f"a region has less than {WINDOW} bytes, not {len(data)}")
-        if self._free:
+        if low and self._low:
+            number = self._low.pop()
+        elif self._free:
             number = self._free.pop()
         else:
             number, self._next = self._next, self._next + 2
@@ -65,7 +69,7 @@ class Memory:
         """Take a region away: its address means nothing any more."""
         number = region.address >> WINDOW_BITS
         del self._regions[number], self.windows[number]
-        self._free.append(number)
+        (self._low if number in _LOW else self._free).append(number)
 
     def region_at(self, address: int) -> Region | None:
         """The region that starts in the window of ``address``, whether or not it reaches that far."""

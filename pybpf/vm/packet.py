@@ -54,7 +54,7 @@ class Packet:
 def socket_packet(memory: Memory, frame: bytes | bytearray, *, start: int = ETHERNET) -> Packet:
     """The packet of a socket filter, whose data start after the Ethernet header; classifiers have ``start`` 0."""
     whole = bytearray(frame)
-    data = memory.add(whole, "packet")
+    data = memory.add(whole, "packet", low=True)
     context = bytearray(SK_BUFF_SIZE)
     ethertype = int.from_bytes(frame[12:14], sys.byteorder)
     struct.pack_into("=I", context, 0, max(0, len(frame) - start))
@@ -67,7 +67,7 @@ def socket_packet(memory: Memory, frame: bytes | bytearray, *, start: int = ETHE
 def xdp_packet(memory: Memory, frame: bytes | bytearray) -> Packet:
     """The packet of an XDP program."""
     whole = bytearray(frame)
-    data = memory.add(whole, "packet")
+    data = memory.add(whole, "packet", low=True)
     context = bytearray(XDP_MD_SIZE)
     struct.pack_into("=IIIII", context, 0, data.address, data.end, data.address, 1, 0)
     return Packet(whole, 0, memory.add(context, "struct xdp_md"), data)
