@@ -21,7 +21,7 @@ from pybpf.objfile.kconfig import KCONFIG, kconfig_contents, kconfig_spec, kconf
 from pybpf.objfile.live import LiveProgram, LoadedObject, fill_maps, live_variables
 from pybpf.objfile.program_specs import ObjectProgram, link, load_program
 from pybpf.objfile.read_maps import read_maps
-from pybpf.objfile.resolving import Resolver
+from pybpf.objfile.resolving import Resolver, untyped_externs
 from pybpf.objfile.section_names import hook_of
 from pybpf.objfile.variables import Variables, read_variables
 
@@ -90,6 +90,7 @@ class ObjectFile:
         if self._kconfig:
             self.maps[KCONFIG] = kconfig_spec(self._kconfig)
         functions = read_functions(image, self.btf, ext, places, self._kconfig)
+        self._untyped = untyped_externs(self.btf)
         self.programs: dict[str, ObjectProgram] = {}
         for function in functions.values():
             self._add_program(function, functions)
@@ -150,7 +151,7 @@ class ObjectFile:
                 for name, spec in specs.items():
                     maps[name] = self._create(spec, btf_fd, Path(pins))
                     failed.callback(maps[name].close)
-                resolver = Resolver(self.path, self.btf, btf_fd, maps, self._weak)
+                resolver = Resolver(self.path, self.btf, btf_fd, maps, self._weak, self._untyped)
                 live: dict[str, LiveProgram] = {}
                 for program in chosen:
                     live[program.name] = LiveProgram(program, load_program(program, resolver))

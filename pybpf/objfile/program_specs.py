@@ -148,7 +148,7 @@ class _Linked:
         slot = 0
         for ins in function.instructions:
             relocation = questions.get(slot)
-            ins = self._resolver.weak(ins)
+            ins = self._resolver.extern(ins)
             if relocation is None:
                 code.append(ins)
             else:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Callable, TypeVar
 
 from pybpf.asm import Instruction, KfuncReference, call, load_imm64
 from pybpf.asm.operands import Register
-from pybpf.btf import Btf, BtfError, KernelBtf, Kind
+from pybpf.btf import VOID, Btf, BtfError, KernelBtf, Kind, Var, strip
 from pybpf.kernel.constants import ProgramType
 from pybpf.objfile.core import CoreResolver, Outcome
 from pybpf.objfile.core.relocate import POISON
 from pybpf.objfile.errors import ObjectError
+from pybpf.objfile.read_maps import data_section
 from pybpf.objfile.section_names import Hook, TargetKind
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ class Resolver:
         btf_fd: OwnedFd | None,
         maps: Mapping[str, Map],
         weak: frozenset[str],
+        untyped: frozenset[str] = frozenset(),
         kernel: Callable[[], Btf] = KernelBtf.load,
     ) -> None:
         self.path = path
         self.btf_fd = btf_fd
         self._maps = maps
         self._weak = weak
+        self._untyped = untyped
+        self._addresses = functools.lru_cache(maxsize=1)(lambda: kernel_addresses(untyped))
         self._kernel = functools.lru_cache(maxsize=1)(kernel)
         self._core = CoreResolver(btf, self._kernel) if btf is not None else None
 
@@ -83,10 +87,22 @@ class Resolver:
             raise ObjectError(self.path, reference.name, "this kernel has no such function or variable in its BTF")
         return found
 
-    def weak(self, ins: Instruction) -> Instruction:
-        """The instruction; a reference to something weak that the kernel does not have becomes zero, or a poison."""
+    def extern(self, ins: Instruction) -> Instruction:
+        """The instruction; a symbol without a type becomes its address, something weak and missing zero, or a poison.
+
+        Raises:
+            ObjectError: the kernel has no such symbol.
+        """
         reference = ins.reference
-        if not isinstance(reference, KfuncReference) or reference.name not in self._weak:
+        if not isinstance(reference, KfuncReference):
+            return ins
+        if reference.name in self._untyped:
+            address = self._addresses().get(reference.name, 0)
+            if not address and reference.name not in self._weak:
+                raise ObjectError(self.path, reference.name, "this kernel shows no such symbol in /proc/kallsyms")
+            loaded = load_imm64(Register(ins.dst), address - (1 << 64) if address >> 63 else address)
+            return loaded.labelled(*ins.labels).at(ins.source)
+        if reference.name not in self._weak:
             return ins
         if self._extern(reference.name) is not None:
             return ins
@@ -115,3 +131,30 @@ class Resolver:
         kernel = self._kernel()
         found = kernel.find(name, Kind.FUNC)
         return found if found is not None else kernel.find(name, Kind.VAR)
+
+
+def kernel_addresses(names: frozenset[str]) -> dict[str, int]:
+    """The addresses of kernel symbols, as far as /proc/kallsyms shows them to this process."""
+    found: dict[str, int] = {}
+    try:
+        with open("/proc/kallsyms", encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                address, _, name = line.split()[:3]
+                if name in names:
+                    found.setdefault(name, int(address, 16))
+    except OSError:
+        return {}
+    return found
+
+
+def untyped_externs(btf: Btf | None) -> frozenset[str]:
+    """The names declared ``extern const void NAME __ksym``: of those only the address is wanted.
+
+    Raises:
+        BtfError: the types are broken.
+    """
+    record = data_section(btf, ".ksyms")
+    if btf is None or record is None:
+        return frozenset()
+    variables = [btf.type(item.type) for item in record[1].items]
+    return frozenset(v.name for v in variables if isinstance(v, Var) and strip(btf, v.type) == VOID)

@@ -147,6 +147,7 @@ def hook_of(section: str) -> Hook | None:
     if plain not in _HOOKS:
         plain, _, mark = kind.rpartition(".")
         sleepable, fragments = mark == "s", mark == "frags"
+    sleepable = sleepable or plain == "syscall"  # the kernel takes them in no other way
     program_type, attach_type = _HOOKS[plain]
     return Hook(
         plain, program_type, attach_type, target, _TARGETS.get(plain, TargetKind.NONE), sleepable, fragments, optional

@@ -220,3 +220,12 @@ def test_the_kernels_configuration_is_known_to_programs() -> None:
     assert (facts.hz, facts.has_bpf, facts.no_such_option) == (int(config["CONFIG_HZ"]), 1, 0)
     major, minor = (int(part) for part in os.uname().release.split(".")[:2])
     assert facts.kernel_version >> 8 == major << 8 | minor
+
+
+@pytest.mark.needs("btf")
+def test_a_symbol_without_a_type_is_its_address() -> None:
+    with opened("core").load(programs=["relocated"]) as live:
+        with live.programs["relocated"].attach():
+            os.getppid()
+        address = live.variables["facts"].address
+    assert f"{address:016x} T schedule\n" in Path("/proc/kallsyms").read_text()

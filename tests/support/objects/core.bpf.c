@@ -25,7 +25,7 @@ typedef unsigned int gfp_t;
 struct facts {
 	__u64 pid_offset, comm_offset, leader_tgid_size, exists, missing, type_exists, type_missing, type_size;
 	__u64 enum_value, enum_exists, enum_missing, kernel_id, local_id, pid_signed, tgid_flavoured, bit_size;
-	__u64 bit_left, bit_right, next_offset, comm_size, kernel_version, hz, has_bpf, no_such_option;
+	__u64 bit_left, bit_right, next_offset, comm_size, kernel_version, hz, has_bpf, no_such_option, address;
 };
 
 struct facts facts;
@@ -36,6 +36,7 @@ extern int CONFIG_HZ __kconfig;
 extern _Bool CONFIG_BPF_SYSCALL __kconfig;
 extern enum libbpf_tristate CONFIG_NO_SUCH_OPTION __kconfig __weak;
 
+extern const void schedule __ksym;
 extern void bpf_rcu_read_lock(void) __ksym;
 extern void bpf_rcu_read_unlock(void) __ksym;
 
@@ -67,6 +68,7 @@ int relocated(void *ctx)
 	facts.bit_right = __builtin_preserve_field_info(task->sched_reset_on_fork, BPF_FIELD_RSHIFT_U64);
 	facts.kernel_version = LINUX_KERNEL_VERSION;
 	facts.hz = CONFIG_HZ;
+	facts.address = (__u64)&schedule;
 	facts.has_bpf = CONFIG_BPF_SYSCALL;
 	facts.no_such_option = CONFIG_NO_SUCH_OPTION;
 	seen_leader = BPF_CORE_READ(task, group_leader, tgid);

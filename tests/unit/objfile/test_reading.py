@@ -134,6 +134,7 @@ def test_specs_are_rewritten_by_replacing_them() -> None:
         ("raw_tp.w/x", "raw_tp.w", ProgramType.RAW_TRACEPOINT_WRITABLE, AttachType.NONE, "x", False),
         ("fentry.s/vfs_read", "fentry", ProgramType.TRACING, AttachType.TRACE_FENTRY, "vfs_read", True),
         ("lsm/file_open", "lsm", ProgramType.LSM, AttachType.LSM_MAC, "file_open", False),
+        ("syscall", "syscall", ProgramType.SYSCALL, AttachType.NONE, "", True),
         ("tc", "tc", ProgramType.SCHED_CLS, AttachType.NONE, "", False),
         ("tcx/egress", "tcx/egress", ProgramType.SCHED_CLS, AttachType.TCX_EGRESS, "", False),
         ("xdp/cpumap", "xdp/cpumap", ProgramType.XDP, AttachType.XDP_CPUMAP, "", False),
