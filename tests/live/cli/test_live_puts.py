@@ -117,7 +117,7 @@ def test_the_end_of_a_duration(client: CaClient) -> None:
         begun = time.monotonic()
         client.put("T:A", 1.0)
         out, _ = run.finish()
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 5.0
     assert run.process.returncode == 0
     assert len(out) == 1
 
