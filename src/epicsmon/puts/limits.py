@@ -12,7 +12,8 @@ class Limits:
     Sizes are bytes, times nanoseconds. `memory` bounds what all circuits hold together (unfinished messages, segments
     that wait for others, names of channels), `message` the payload of one put; `waiting_segments` and `waiting_bytes`
     bound what waits behind a hole of one direction, `patience_ns` for how long; `search_bytes` is how far a stream
-    without a known beginning is searched for headers before what was searched is given up.
+    without a known beginning is searched for headers before what was searched is given up. A connection that is over
+    is remembered for `linger_ns`, so that late duplicates of its segments are known as such.
     """
 
     memory: int = 128 << 20
@@ -22,6 +23,7 @@ class Limits:
     waiting_segments: int = 512
     waiting_bytes: int = 4 << 20
     patience_ns: int = 1_000_000_000
+    linger_ns: int = 10_000_000_000
     search_bytes: int = 128 << 10
     other_flows: int = 65_536
 

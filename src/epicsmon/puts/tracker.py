@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from epicsmon.ca.plausible import Verdict, follow
 from epicsmon.capture.packet import ACK, FIN, RST, SYN, Segment
@@ -20,11 +21,12 @@ _Key = tuple[Endpoint, Endpoint, "int | None"]
 _CONTROL = FIN | SYN | RST
 _SHED_TO = 3, 4
 _EVICT = 16
+_FORGOTTEN_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
 class TrackerCounters:
-    """What a tracker has seen so far. `lost_bytes` is of circuits only, as in the gaps."""
+    """What a tracker has seen so far; `circuits` are those open now, `lost_bytes` of circuits only, as in the gaps."""
 
     segments: int
     duplicates: int
@@ -59,6 +61,7 @@ class PutTracker:
         self._flows: dict[_Key, Direction] = {}
         self._connections: dict[Connection, None] = {}
         self._waiting: dict[Connection, None] = {}
+        self._over: dict[Connection, None] = {}
         self._others: dict[_Key, None] = {}
         self._segments = 0
         self._duplicates = 0
@@ -76,7 +79,7 @@ class PutTracker:
             damaged=shared.circuits.damaged,
             lost_bytes=shared.lost_bytes,
             resynchronised=shared.resynchronised,
-            circuits=sum(connection.is_ca for connection in self._connections),
+            circuits=sum(connection.is_ca and not connection.closed for connection in self._connections),
             evicted=self._evicted,
         )
 
@@ -84,6 +87,11 @@ class PutTracker:
     def held(self) -> int:
         """The bytes of memory that all circuits hold, roughly; never long above `Limits.memory`."""
         return self._shared.budget.used
+
+    @property
+    def remembered(self) -> int:
+        """The connections it knows, those that are over and those not yet decided on among them."""
+        return len(self._connections)
 
     def feed(self, segment: Segment) -> Sequence[PutOrGap]:
         """Take one segment; the puts it completes and the gaps it proves, in the order of the stream."""
@@ -119,7 +127,10 @@ class PutTracker:
         return self._take()
 
     def expire(self, now_ns: int) -> Sequence[PutOrGap]:
-        """Give up holes that were waited for long enough; to be called a few times a second when live."""
+        """Give up holes that were waited for long enough, and forget connections that are over for long enough.
+
+        To be called a few times a second when live.
+        """
         for connection in list(self._waiting):
             one, other = connection.one.stream, connection.other.stream
             one.expire(now_ns)
@@ -128,6 +139,10 @@ class PutTracker:
                 del self._waiting[connection]
             if connection.rejected:
                 self._reject(connection)
+        for connection in list(islice(self._over, _FORGOTTEN_AT_ONCE)):
+            if now_ns - connection.last_ns < self._limits.linger_ns:
+                break
+            self._remove(connection)
         return self._take()
 
     def close(self, time_ns: int) -> Sequence[PutOrGap]:
@@ -225,6 +240,7 @@ class PutTracker:
         if not connection.closed and (segment.flags & RST or direction.reverse.finished):
             connection.close(segment.time_ns)
             self._waiting.pop(connection, None)
+            self._over[connection] = None
 
     def _reject(self, connection: Connection) -> None:
         """Not Channel Access: remembered, so that its segments cost one look-up each from now on."""
@@ -246,6 +262,7 @@ class PutTracker:
         if connection in self._connections:
             del self._connections[connection]
             self._waiting.pop(connection, None)
+            self._over.pop(connection, None)
             connection.release()
             one = connection.one
             self._flows.pop((one.src, one.dst, connection.namespace), None)

@@ -60,3 +60,36 @@ def test_a_flood_of_new_circuits_pushes_out_no_channel() -> None:
     (put,) = tracker.feed(begun[-1])
     assert put.pv == "QUIET"
     assert tracker.counters.circuits <= 50
+
+
+def test_connections_that_are_over_are_forgotten_after_a_while() -> None:
+    limits = Limits()
+    tracker = PutTracker(limits)
+    last_ns = 0
+    for n in range(100):
+        talk = Conversation().begin()
+        talk.put(talk.create("A", cid=1), 1.0)
+        for segment in Wire([1448] * 100, client=Endpoint("10.9.0.1", 30_000 + n)).carry(talk):
+            tracker.feed(segment)
+            last_ns = segment.time_ns
+    assert tracker.counters.circuits == 0
+    # A segment that comes again late is no new connection.
+    assert tracker.feed(segment) == ()
+    assert tracker.counters.circuits == 0
+    tracker.expire(last_ns + limits.linger_ns - 1)
+    assert tracker.remembered == 100
+    tracker.expire(last_ns + limits.linger_ns)
+    assert tracker.remembered == 0
+
+
+def test_an_open_circuit_is_remembered_however_long_it_is_silent() -> None:
+    talk = Conversation().begin()
+    sid = talk.create("A", cid=1)
+    talk.put(sid, 1.0)
+    *begun, last = Wire([1448] * 100).carry(talk, end=False)
+    tracker = PutTracker()
+    for segment in begun:
+        tracker.feed(segment)
+    tracker.expire(last.time_ns + 10**15)
+    (put,) = tracker.feed(last._replace(time_ns=last.time_ns + 10**15))
+    assert put.pv == "A"
