@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pybpf.asm import Instruction, Mode
 from pybpf.vm.fault import FaultKind, Trap, VmFault
 from pybpf.vm.jumps import NOWHERE
+from pybpf.vm.programs import TailCall
 from pybpf.vm.templates import M64, UNSET, Operation, Registers, signed
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def call_helper(machine: Machine, helper: Helper | None, name: str, after: int) 
             raise Trap(FaultKind.UNINITIALISED_REGISTER, f"r{1 + arguments.index(UNSET)}, an argument of {name}")
         try:
             r[0] = known(machine, *arguments) & M64
-        except (Trap, VmFault):
+        except (Trap, VmFault, TailCall):
             raise
         except Exception as error:
             raise Trap(FaultKind.HELPER_FAILED, f"{name}: {error!r}") from error

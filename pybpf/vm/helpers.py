@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from pybpf.vm.fault import FaultKind, Trap
 from pybpf.vm.maps import KeyedVmMap, VmMap
+from pybpf.vm.programs import MAX_TAIL_CALLS, TailCall, VmPrograms
 from pybpf.vm.pushed import VmPushed
 from pybpf.vm.rings import Reserved, VmRing
 from pybpf.vm.templates import M32, signed
@@ -153,6 +154,18 @@ def _formatted(machine: Machine, form: str, values: list[Any]) -> str:
     return line.replace("\0", "%")
 
 
+def tail_call(machine: Machine, context: int, table: int, index: int) -> int:
+    """12: go on as another program; falls through when there is none, or after 33 of them."""
+    target = _map(machine, table, VmPrograms).target(index & M32)
+    if target is None or machine.tail_calls == MAX_TAIL_CALLS:
+        return -errno.ENOENT
+    if machine.frames.depth:
+        raise Trap(FaultKind.BAD_CALL, "tail calls from functions of a program are not here")
+    if machine.reserved:
+        raise Trap(FaultKind.UNRELEASED)
+    raise TailCall(target, context)
+
+
 def get_current_comm(machine: Machine, destination: int, size: int) -> int:
     """16: the name of this thread."""
     size &= M32
@@ -270,6 +283,7 @@ HELPERS: Mapping[int, Callable[..., int]] = MappingProxyType(
         6: trace_printk,
         7: _simple(lambda: random.getrandbits(32)),
         8: lambda machine: machine.cpu,
+        12: tail_call,
         14: _simple(lambda: os.getpid() << 32 | threading.get_native_id()),
         15: _simple(lambda: os.getgid() << 32 | os.getuid()),
         16: get_current_comm,

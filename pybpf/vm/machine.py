@@ -14,6 +14,7 @@ from pybpf.vm.frames import RETURN_TO_HELPER, Finished, Frames
 from pybpf.vm.helpers import HELPERS, KFUNCS
 from pybpf.vm.memory import Memory
 from pybpf.vm.operands import operand_registers, wanted_memory
+from pybpf.vm.programs import TailCall
 from pybpf.vm.templates import UNSET, Registers
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Machine:
         self.printed: list[str] = []
         self.cookie = 0
         self.is_return = False
+        self.tail_calls = 0
         self._observer: Callable[[int, Instruction, Registers], None] | None = None
         self._maps_by_address = {live.handle.address: live for live in self.maps.values()}
         self._by_slot = dict(zip(slot_offsets(self.instructions), self.instructions))
@@ -94,18 +96,31 @@ class Machine:
         Raises:
             VmFault: the program did what it may not, or took more than ``instruction_limit`` instructions.
         """
+        self.tail_calls = 0
+        return self._run(arguments, packet, observer)
+
+    def _run(
+        self,
+        arguments: tuple[int, ...],
+        packet: Packet | None,
+        observer: Callable[[int, Instruction, Registers], None] | None,
+    ) -> int:
         self.packet, self._observer, self.executed = packet, observer, 0
         registers = self.frames.enter()
         for number, value in enumerate(arguments, 1):
             registers[number] = value & 0xFFFF_FFFF_FFFF_FFFF
         try:
             self._loop(0, registers)
+            return registers[0]
+        except TailCall as call:
+            target, context = call.target, call.context
         finally:
             self.frames.leave()
             reserved, self.reserved = self.reserved, {}
             for record in reserved.values():
                 record.abandon()
-        return registers[0]
+        target.tail_calls = self.tail_calls + 1
+        return target._run((context,), packet, observer)
 
     def call_back(self, function: int, *arguments: int) -> int:
         """Call a function of the program from a helper: its r0.

@@ -16,6 +16,7 @@ from pybpf.vm.machine import INSTRUCTION_LIMIT, Machine
 from pybpf.vm.maps import ARRAYS, TABLES, KeyedVmMap, VmMap
 from pybpf.vm.memory import Memory
 from pybpf.vm.packet import ETHERNET, socket_packet, xdp_packet
+from pybpf.vm.programs import VmPrograms
 from pybpf.vm.pushed import VmPushed
 from pybpf.vm.rings import VmRing
 from pybpf.vm.templates import M32
@@ -190,6 +191,8 @@ def vm_map(spec: Map, memory: Memory, *, name: str = "", cpus: int = 2) -> VmMap
     if spec.map_type in _RINGS:
         return VmRing(memory, name, spec.max_entries or _PERF_SIZE)
     key, value = cast("BpfType", spec.key), cast("BpfType", spec.value)
+    if spec.map_type is MapType.PROG_ARRAY:
+        return VmPrograms(memory, name, spec.max_entries)
     if spec.map_type in _PUSHED:
         newest_first = spec.map_type is MapType.STACK
         return VmPushed(memory, name, value, spec.max_entries, newest_first=newest_first)
