@@ -14,71 +14,17 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable
 
+from pybpf.vm import map_helpers as maps
 from pybpf.vm.fault import FaultKind, Trap
-from pybpf.vm.maps import KeyedVmMap, VmMap
-from pybpf.vm.programs import MAX_TAIL_CALLS, TailCall, VmPrograms
-from pybpf.vm.pushed import VmPushed
-from pybpf.vm.rings import Reserved, VmRing
 from pybpf.vm.templates import M32, signed
 
 if TYPE_CHECKING:
     from pybpf.vm.machine import Machine
 
-M = TypeVar("M", bound=VmMap)
-
 _COMM_SIZE = 16
 _MAX_LOOPS = 1 << 23
-
-
-def _map(machine: Machine, address: int, kind: type[M]) -> M:
-    found = machine.map_at(address)
-    if not isinstance(found, kind):
-        raise Trap(FaultKind.BAD_ARGUMENT, f"map {found.name} is of another kind", address)
-    return found
-
-
-def map_lookup_elem(machine: Machine, table: int, key: int) -> int:
-    """1: the address of the value, or 0."""
-    live = _map(machine, table, KeyedVmMap)
-    return live.element(machine.memory.read(key, live.key_size), machine.cpu)
-
-
-def map_update_elem(machine: Machine, table: int, key: int, value: int, flags: int) -> int:
-    """2: store a copy of the value."""
-    live = _map(machine, table, KeyedVmMap)
-    memory = machine.memory
-    return live.put(memory.read(key, live.key_size), memory.read(value, live.value_size), flags, machine.cpu)
-
-
-def map_delete_elem(machine: Machine, table: int, key: int) -> int:
-    """3: delete the element."""
-    live = _map(machine, table, KeyedVmMap)
-    return live.drop(machine.memory.read(key, live.key_size))
-
-
-def map_lookup_percpu_elem(machine: Machine, table: int, key: int, cpu: int) -> int:
-    """195: another CPU's value; 0 when there is no such CPU."""
-    live = _map(machine, table, KeyedVmMap)
-    return live.element(machine.memory.read(key, live.key_size), cpu) if cpu & M32 < live.cpus else 0
-
-
-def for_each_map_elem(machine: Machine, table: int, function: int, context: int, flags: int) -> int:
-    """164: call ``function(map, key, value, context)`` until it gives 1: how many elements it saw."""
-    if flags:
-        return -errno.EINVAL
-    live = _map(machine, table, KeyedVmMap)
-    count = 0
-    for key in live.raw_keys():
-        region = machine.memory.add(key, "key")
-        try:
-            count += 1
-            if machine.call_back(function, table, region.address, live.element(key, machine.cpu), context):
-                break
-        finally:
-            machine.memory.remove(region)
-    return count
 
 
 def loop(machine: Machine, rounds: int, function: int, context: int, flags: int) -> int:
@@ -154,18 +100,6 @@ def _formatted(machine: Machine, form: str, values: list[Any]) -> str:
     return line.replace("\0", "%")
 
 
-def tail_call(machine: Machine, context: int, table: int, index: int) -> int:
-    """12: go on as another program; falls through when there is none, or after 33 of them."""
-    target = _map(machine, table, VmPrograms).target(index & M32)
-    if target is None or machine.tail_calls == MAX_TAIL_CALLS:
-        return -errno.ENOENT
-    if machine.frames.depth:
-        raise Trap(FaultKind.BAD_CALL, "tail calls from functions of a program are not here")
-    if machine.reserved:
-        raise Trap(FaultKind.UNRELEASED)
-    raise TailCall(target, context)
-
-
 def get_current_comm(machine: Machine, destination: int, size: int) -> int:
     """16: the name of this thread."""
     size &= M32
@@ -187,78 +121,6 @@ def skb_load_bytes(machine: Machine, context: int, offset: int, destination: int
     return 0 if inside else -errno.EFAULT
 
 
-def map_push_elem(machine: Machine, table: int, value: int, flags: int) -> int:
-    """87: put a value into a queue or a stack."""
-    live = _map(machine, table, VmPushed)
-    return live.put(machine.memory.read(value, live.value_size), flags)
-
-
-def map_pop_elem(machine: Machine, table: int, value: int) -> int:
-    """88: take the next value out; -ENOENT and zeros when there is none."""
-    return _taken(machine, table, value, keep=False)
-
-
-def map_peek_elem(machine: Machine, table: int, value: int) -> int:
-    """89: the next value, which stays."""
-    return _taken(machine, table, value, keep=True)
-
-
-def _taken(machine: Machine, table: int, value: int, *, keep: bool) -> int:
-    live = _map(machine, table, VmPushed)
-    machine.memory.require(value, live.value_size)
-    found = live.take(keep=keep)
-    machine.memory.write(value, bytes(live.value_size) if found is None else found)
-    return -errno.ENOENT if found is None else 0
-
-
-def perf_event_output(machine: Machine, context: int, table: int, flags: int, data: int, size: int) -> int:
-    """25: append a record to a perf buffer."""
-    record = machine.memory.read(data, size)
-    return 0 if _map(machine, table, VmRing).output(record) else -errno.ENOSPC
-
-
-def ringbuf_output(machine: Machine, ring: int, data: int, size: int, flags: int) -> int:
-    """130: append a record to a ring buffer."""
-    return 0 if _map(machine, ring, VmRing).output(machine.memory.read(data, size)) else -errno.EAGAIN
-
-
-def ringbuf_reserve(machine: Machine, ring: int, size: int, flags: int) -> int:
-    """131: the address of a new record, or 0 when the ring is full."""
-    live = _map(machine, ring, VmRing)
-    if flags or size > live.size:
-        return 0
-    record = live.reserve(size)
-    if record is None:
-        return 0
-    machine.reserved[record.region.address] = record
-    return record.region.address
-
-
-def ringbuf_submit(machine: Machine, record: int, flags: int) -> int:
-    """132: hand a reserved record to the readers."""
-    _reserved(machine, record).finish(keep=True)
-    return 0
-
-
-def ringbuf_discard(machine: Machine, record: int, flags: int) -> int:
-    """133: give a reserved record back."""
-    _reserved(machine, record).finish(keep=False)
-    return 0
-
-
-def ringbuf_query(machine: Machine, ring: int, what: int) -> int:
-    """134: bytes waiting (0) or the size of the ring (1); the positions (2, 3) are not kept here."""
-    live = _map(machine, ring, VmRing)
-    return {0: live.pending(), 1: live.size}.get(what, 0)
-
-
-def _reserved(machine: Machine, address: int) -> Reserved:
-    record: Reserved | None = machine.reserved.pop(address, None)
-    if record is None:
-        raise Trap(FaultKind.BAD_ARGUMENT, f"{address:#x} is no reserved record", address)
-    return record
-
-
 def strncmp(machine: Machine, first: int, size: int, second: int) -> int:
     """182: compare a string of at most ``size`` bytes with a constant one."""
     for index in range(size & M32):
@@ -275,41 +137,41 @@ def _simple(value: Callable[[], int]) -> Callable[[Machine], int]:
 
 HELPERS: Mapping[int, Callable[..., int]] = MappingProxyType(
     {
-        1: map_lookup_elem,
-        2: map_update_elem,
-        3: map_delete_elem,
+        1: maps.map_lookup_elem,
+        2: maps.map_update_elem,
+        3: maps.map_delete_elem,
         4: probe_read,
         5: _simple(time.monotonic_ns),
         6: trace_printk,
         7: _simple(lambda: random.getrandbits(32)),
         8: lambda machine: machine.cpu,
-        12: tail_call,
+        12: maps.tail_call,
         14: _simple(lambda: os.getpid() << 32 | threading.get_native_id()),
         15: _simple(lambda: os.getgid() << 32 | os.getuid()),
         16: get_current_comm,
-        25: perf_event_output,
+        25: maps.perf_event_output,
         26: skb_load_bytes,
         42: lambda machine: 0,
         45: probe_read_str,
-        87: map_push_elem,
-        88: map_pop_elem,
-        89: map_peek_elem,
+        87: maps.map_push_elem,
+        88: maps.map_pop_elem,
+        89: maps.map_peek_elem,
         112: probe_read,
         113: probe_read,
         114: probe_read_str,
         115: probe_read_str,
         125: _simple(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)),
-        130: ringbuf_output,
-        131: ringbuf_reserve,
-        132: ringbuf_submit,
-        133: ringbuf_discard,
-        134: ringbuf_query,
+        130: maps.ringbuf_output,
+        131: maps.ringbuf_reserve,
+        132: maps.ringbuf_submit,
+        133: maps.ringbuf_discard,
+        134: maps.ringbuf_query,
         160: _simple(lambda: time.clock_gettime_ns(time.CLOCK_MONOTONIC)),
-        164: for_each_map_elem,
+        164: maps.for_each_map_elem,
         174: lambda machine, context: machine.cookie,
         181: loop,
         182: strncmp,
-        195: map_lookup_percpu_elem,
+        195: maps.map_lookup_percpu_elem,
     }
 )
 """What a machine knows unless told otherwise."""
