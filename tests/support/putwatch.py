@@ -40,6 +40,12 @@ class PutWatch:
         self.arrived_ns = self.arrived_ns[len(taken) :]
         return taken
 
+    @property
+    def latest(self) -> PutEvent | None:
+        """The put that came last and was not taken yet."""
+        puts = self._puts
+        return puts[-1] if puts else None
+
     def wait_for(self, condition: Callable[[], bool], patience_s: float = 10.0) -> None:
         """Wait until it is so; AssertionError when it never is."""
         end = time.monotonic() + patience_s

@@ -96,6 +96,7 @@ def test_what_the_ring_cannot_hold_is_counted_to_the_byte(netns: NetworkNamespac
         watch.wait_for(lambda: watch.source.capture.pending() == 0)
         put_one_by_one(circuit, talk, sid, range(5_000, 5_100))
         watch.wait_for(lambda: any(gap.stage is Stage.STREAM for gap in watch.gaps))
+        watch.wait_for(lambda: watch.latest is not None and watch.latest.value == 5_099.0)
         puts = watch.take(200)
         counts = watch.source.capture.counts()
     assert counts.ring_full > 1_000
