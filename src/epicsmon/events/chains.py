@@ -1,64 +1,14 @@
-"""The events that sources yield and sinks take: puts, spans, chains, gaps, and what happens to IOCs.
-
-Every field that can be unknown is None, never a guess. Times are nanoseconds since the Unix epoch, durations are
-nanoseconds. Text is already decoded (`epicsmon.text.decode`) but not yet escaped: a sink that writes to a terminal
-or a log escapes it (`epicsmon.text.escape`).
-"""
+"""Spans, one for each call, and the chains that they form."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any, Union
 
-from epicsmon.text import long_string, rfc3339
-
-Scalar = Union[int, float, str]
-Value = Union[None, int, float, str, bytes, tuple[Scalar, ...]]
-"""A value as put or as read: a scalar, a tuple for an array, bytes for an array of CHAR; None when not known."""
-
-Json = Any
-"""What `json.dumps` takes; NaN and infinities never appear in it."""
-
-
-class Provenance(str, Enum):
-    """Where a field of an event was learned."""
-
-    WIRE = "wire"
-    MEMORY = "memory"
-    PROBE = "probe"
-    PROC = "proc"
-
-
-class Stage(str, Enum):
-    """Where something was lost on its way from the IOC to a sink."""
-
-    RING = "ring"
-    SOCKET = "socket"
-    STREAM = "stream"
-    PARSER = "parser"
-    SOURCE = "source"
-    QUEUE = "queue"
-    SINK = "sink"
-
-
-class LossUnit(str, Enum):
-    """What `Gap.lost` counts: before the parser only packets or bytes can be counted, after it events."""
-
-    EVENTS = "events"
-    PACKETS = "packets"
-    BYTES = "bytes"
-
-
-class IocEventKind(str, Enum):
-    """What happened to an IOC process."""
-
-    FOUND = "found"
-    STARTED = "started"
-    EXITED = "exited"
+from epicsmon.events.values import Json, Value, value_to_json
+from epicsmon.text import rfc3339
 
 
 class SpanKind(str, Enum):
@@ -114,119 +64,6 @@ _THREADS = (
     ("PVXTCP", Trigger.PVA_CLIENT),
     ("qsrv", Trigger.PVA_CLIENT),
 )
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One end of a circuit: an IP address in text and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str) -> Endpoint:
-        """The endpoint that `str` wrote. Raises ValueError when there is no port."""
-        host, colon, port = text.rpartition(":")
-        if not colon:
-            raise ValueError(f"no port in {text!r}")
-        return cls(host.strip("[]"), int(port))
-
-
-@dataclass(frozen=True)
-class PutEvent:
-    """One put as a client asked for it: CA_PROTO_WRITE, or CA_PROTO_WRITE_NOTIFY when `notify`.
-
-    `user` and `host` are what the client declared of itself, `client` is what was observed. `sid` and `cid` are the
-    server's and the client's number of the channel on this circuit, `ioid` the client's number of a put with
-    notification. `namespace` is the inode of the network namespace the packet was seen in.
-    """
-
-    time_ns: int
-    pv: str | None
-    pv_source: Provenance | None
-    value: Value
-    dbr_type: int
-    count: int
-    notify: bool
-    client: Endpoint
-    server: Endpoint
-    user: str | None
-    host: str | None
-    sid: int
-    cid: int | None = None
-    ioid: int | None = None
-    namespace: int | None = None
-
-    def to_json(self) -> dict[str, Json]:
-        """The event under stable names; `pv` is null for a channel whose name is not known."""
-        return {
-            "event": "put",
-            "time": rfc3339(self.time_ns),
-            "time_ns": self.time_ns,
-            "pv": self.pv,
-            "pv_source": None if self.pv_source is None else self.pv_source.value,
-            "value": value_to_json(self.value),
-            "dbr_type": self.dbr_type,
-            "count": self.count,
-            "notify": self.notify,
-            "client": str(self.client),
-            "server": str(self.server),
-            "user": self.user,
-            "host": self.host,
-            "sid": self.sid,
-            "cid": self.cid,
-            "ioid": self.ioid,
-            "namespace": self.namespace,
-        }
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Something was lost: `lost` of `unit`, at `stage`; `detail` says of what. At least that many when in doubt."""
-
-    time_ns: int
-    stage: Stage
-    lost: int
-    detail: str
-    unit: LossUnit = LossUnit.EVENTS
-
-    def to_json(self) -> dict[str, Json]:
-        """The gap under stable names."""
-        return {
-            "event": "gap",
-            "time": rfc3339(self.time_ns),
-            "time_ns": self.time_ns,
-            "stage": self.stage.value,
-            "lost": self.lost,
-            "unit": self.unit.value,
-            "detail": self.detail,
-        }
-
-
-@dataclass(frozen=True)
-class IocEvent:
-    """An IOC process was found, started or exited."""
-
-    time_ns: int
-    kind: IocEventKind
-    pid: int
-    name: str | None
-    detail: str
-
-    def to_json(self) -> dict[str, Json]:
-        """The event under stable names."""
-        return {
-            "event": "ioc",
-            "time": rfc3339(self.time_ns),
-            "time_ns": self.time_ns,
-            "kind": self.kind.value,
-            "pid": self.pid,
-            "name": self.name,
-            "detail": self.detail,
-        }
 
 
 @dataclass(frozen=True)
@@ -375,28 +212,3 @@ def _on_a_circle(parents: dict[int, int | None]) -> set[int]:
         if at is not None and at in path:
             circular.update(list(path)[path[at] :])
     return circular
-
-
-Event = Union[PutEvent, Gap, IocEvent, Span, Chain]
-
-
-def value_to_json(value: Value) -> Json:
-    """A value as JSON: NaN and infinities become "NaN", "Infinity", "-Infinity"; tuples become lists.
-
-    Bytes become an object: "hex" holds them all, "text" the long string they spell up to the first NUL when they
-    spell one.
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else _not_finite(value)
-    if isinstance(value, tuple):
-        return [value_to_json(item) for item in value]
-    if isinstance(value, bytes):
-        text = long_string(value)
-        return {"hex": value.hex()} if text is None else {"hex": value.hex(), "text": text}
-    return value
-
-
-def _not_finite(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
