@@ -81,9 +81,12 @@ def empty_session(ioc: LoopingIoc) -> Iterator[dict[str, object]]:
     with ElfImage.open(str(ioc.libraries.dbcore)) as image:
         site = plan_probe(image, "dbProcess")
     program = encode([mov(R0, 0), exit_()])
-    with prog_load(
-        ProgramType.KPROBE, program, name="empty", expected_attach_type=AttachType.TRACE_UPROBE_SESSION
-    ) as loaded, attach_session(loaded, ioc.libraries.dbcore, [site.offset]):
+    with (
+        prog_load(
+            ProgramType.KPROBE, program, name="empty", expected_attach_type=AttachType.TRACE_UPROBE_SESSION
+        ) as loaded,
+        attach_session(loaded, ioc.libraries.dbcore, [site.offset]),
+    ):
         yield {"site": f"{site.symbol}+{site.skipped}: {site.instruction}"}
 
 
