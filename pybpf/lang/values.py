@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Union
@@ -105,7 +106,7 @@ Value = Union[Static, Number, Pointer, Context, Owner, Method, Nothing]
 def kind_of(value: Value) -> str:
     """What ``value`` is, in words for an error message."""
     if isinstance(value, Static):
-        return f"the constant {value.value!r}" if isinstance(value.value, (int, str, bytes)) else f"{value.value!r}"
+        return _kind_of_object(value.value)
     if isinstance(value, Number):
         return f"an integer ({value.type.name})"
     if isinstance(value, Pointer):
@@ -118,3 +119,23 @@ def kind_of(value: Value) -> str:
     if isinstance(value, Method):
         return f"the method {value.name}"
     return "nothing" if isinstance(value, Nothing) else "self"
+
+
+def _kind_of_object(value: object) -> str:
+    if value is None or value is Ellipsis:
+        return repr(value)
+    if isinstance(value, (bool, int, float, complex, str, bytes)):
+        return f"the constant {value!r}"
+    if isinstance(value, Scalar):
+        return f"the type {value.name}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, types.ModuleType):
+        return f"the module {value.__name__}"
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the function {value.__name__}"
+    if hasattr(value, "map_type"):
+        return f"the map {getattr(value, 'name', '')}"
+    if hasattr(value, "program_type"):
+        return f"the program {getattr(value, 'name', '')}"
+    return f"a constant of type {type(value).__name__}"

@@ -7,6 +7,7 @@ pointer to a certain type in a certain kind of memory. An annotation with an int
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -17,8 +18,6 @@ from pybpf.lang.values import BOOL, S64, U64, Nothing, Number, Pointer, Space, S
 from pybpf.types import Scalar, alignof
 
 if TYPE_CHECKING:
-    import ast
-
     from pybpf.lang.lower.state import Lowering
 
 
@@ -59,7 +58,19 @@ def _home(lo: Lowering, node: ast.AST, name: str, value: Value, declared: Scalar
         return Number(register, S64 if value.value < 0 else U64)
     if isinstance(value, Static) and value.value is None:
         return pending(register)
+    if name in lo.frame.parameters:
+        lo.error(
+            _assignment_of(lo, name) or node, f"{name!r} is {kind_of(value)}; it cannot be assigned", "use another name"
+        )
     lo.error(node, f"{name!r} is assigned more than once, so it cannot hold {kind_of(value)}", hint="use two names")
+
+
+def _assignment_of(lo: Lowering, name: str) -> ast.Name | None:
+    """The first place where the function assigns ``name``."""
+    for child in ast.walk(lo.frame.source.node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store) and child.id == name:
+            return child
+    return None
 
 
 def _natural_alignment(pointer: Pointer) -> int:
@@ -86,7 +97,13 @@ def _change(lo: Lowering, node: ast.AST, variable: Variable, value: Value) -> No
     if isinstance(value, Pointer) and pointer.space is Space.NONE:
         pointer = replace(pointer, target=value.target, space=value.space, align=_natural_alignment(value))
         variable.value = pointer
-    if not isinstance(value, Pointer) or value.target != pointer.target or value.space is not pointer.space:
+    if isinstance(value, Pointer) and value.target == pointer.target and value.space is not pointer.space:
+        lo.error(
+            node,
+            f"{variable.name!r} points into {pointer.space.value}; it cannot point into {value.space.value}",
+            hint="use two names",
+        )
+    if not isinstance(value, Pointer) or value.target != pointer.target:
         lo.error(
             node, f"{variable.name!r} is {kind_of(pointer)}; it cannot become {kind_of(value)}", hint="use two names"
         )
