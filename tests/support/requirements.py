@@ -112,4 +112,5 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "objdump": _program("objdump", "binutils"),
     "gcc": _program("gcc", "gcc"),
     "clang": _program("clang", "clang"),
+    "jq": _program("jq", "jq"),
 }

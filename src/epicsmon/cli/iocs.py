@@ -51,8 +51,10 @@ def run(options: argparse.Namespace, streams: Streams) -> ExitCode:
             print(line, file=streams.out)
     if finder.not_permitted:
         which = "more IOCs" if found else "IOCs"
-        hidden = f"{finder.not_permitted} processes may not be looked into"
-        streams.say(f"{hidden}: to see whether they are {which}, run it as root or with CAP_SYS_PTRACE")
+        streams.say(
+            f"{finder.not_permitted} processes may not be looked into: "
+            f"to see whether they are {which}, run it as root or with CAP_SYS_PTRACE"
+        )
     elif not found:
         streams.say("no IOC runs here")
     return ExitCode.DONE if found or not finder.not_permitted else ExitCode.NOT_PERMITTED

@@ -90,7 +90,9 @@ class TreeSink(LineSink):
 
 
 def _value(span: Span) -> str:
-    return "" if span.value is None else value_text(span.value, limit=32, count=span.count)
+    if span.value is None:
+        return ""
+    return value_text(span.value, limit=16 if isinstance(span.value, tuple) else 32, count=span.count)
 
 
 def _alarm(span: Span) -> str:
