@@ -1,7 +1,7 @@
 """The pages of docs/, taken apart: their fenced blocks, the commands in them and what they print, their links.
 
-Blocks are of these languages: ``sh`` holds commands, ``python`` and ``c`` programs or pieces of one, ``json`` and ``ini``
-whole texts, ``text`` what a run printed. A command that is to fail says how: ``# exit code 1``.
+Blocks are of these languages: ``sh`` holds commands, ``python`` and ``c`` programs or pieces of one, ``json`` and
+``ini`` whole texts, ``text`` what a run printed. A command that is to fail says how: ``# exit code 1``.
 """
 
 from __future__ import annotations
