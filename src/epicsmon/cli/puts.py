@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from epicsmon.cli.options import HelpFormatter, add_globs, add_run
@@ -43,11 +43,7 @@ def run(options: argparse.Namespace, streams: Streams, source: Iterable[Event] |
     from epicsmon.cli.monitor import monitor
 
     def open_source() -> AbstractContextManager[Iterable[Event]]:
-        if source is not None:
-            return nullcontext(source)
-        from epicsmon.puts.live import watch_puts
-
-        return watch_puts()
+        return _live(streams) if source is None else nullcontext(source)
 
     return monitor(
         open_source,
@@ -58,6 +54,17 @@ def run(options: argparse.Namespace, streams: Streams, source: Iterable[Event] |
         what="puts",
         streams=streams,
     )
+
+
+@contextmanager
+def _live(streams: Streams) -> Iterator[Iterable[Event]]:
+    from epicsmon.puts.live import watch_puts
+
+    with watch_puts() as source:
+        if streams.err.isatty():
+            # On a quiet network nothing else tells a person that it works.
+            streams.say("watching, Ctrl-C ends it; channels that are open already are shown as unknown")
+        yield source
 
 
 def sinks_for(options: argparse.Namespace, streams: Streams) -> list[Sink]:

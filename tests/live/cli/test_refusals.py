@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,19 @@ def test_bpf_and_net_raw_are_enough_for_puts(netns: object) -> None:
     capabilities = "--bounding-set=-all,+bpf,+net_raw"
     done = epicsmon("puts", "--duration", "0.2", within=("setpriv", capabilities, "--inh-caps=-all"))
     assert (done.returncode, done.stderr) == (0, "epicsmon: puts: 0 seen, 0 delivered, 0 lost\n")
+
+
+@pytest.mark.needs("netns")
+def test_on_a_terminal_puts_says_that_it_watches(netns: object) -> None:
+    ours, theirs = os.openpty()
+    try:
+        command = [sys.executable, "-m", "epicsmon", "puts", "--duration", "0.2"]
+        subprocess.run(command, stderr=theirs, timeout=30, check=True)
+        said = os.read(ours, 4096).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert said.startswith("epicsmon: watching, Ctrl-C ends it")
 
 
 @pytest.mark.needs("epics", "uprobes")
