@@ -54,7 +54,8 @@ def arithmetic(
         lo.error(node, "BPF has no floating point, so no true division", hint="use // for the integer quotient")
     alu = _ALU.get(type(op))
     if alu is None:
-        lo.error(node, f"the operator {type(op).__name__} is not in the language")
+        hint = "multiply, or shift: 1 << n" if isinstance(op, ast.Pow) else None
+        lo.error(node, f"the operator {type(op).__name__} is not in the language", hint)
     if isinstance(left, Static) and alu in _COMMUTATIVE:
         left, right = right, left
     if alu in _SHIFTS:

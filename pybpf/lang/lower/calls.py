@@ -16,6 +16,7 @@ from pybpf.lang.lower import (
     kernelcalls,
     mapcalls,
     memory,
+    records,
     structs,
 )
 from pybpf.lang.surface import kernel_call
@@ -66,6 +67,8 @@ def call(lo: Lowering, node: ast.Call) -> Value:
 def _instead(target: Any) -> str:
     if hasattr(target, "program_type"):
         return "it is a program of its own: put what both do into a plain method"
+    if getattr(target, "__module__", None) == "time":
+        return "read the clock with ktime_get_ns()"
     by_name = _BUILTINS.get(getattr(target, "__name__", "")) if isinstance(target, (type, *_BUILTIN_KINDS)) else None
     return by_name or "call helpers, structs, or functions written in the language"
 
@@ -86,6 +89,7 @@ _BUILTINS = {
     "isinstance": "types are known when the program is compiled",
     "hasattr": "types are known when the program is compiled",
     "getattr": "name the field",
+    "getpid": "get_current_pid_tgid() >> 32",
     "open": "a program reaches maps and its context only",
 }
 
@@ -123,6 +127,7 @@ def _context_method(lo: Lowering, node: ast.Call, context: Context, name: str) -
         return Number(register, U64)
     if isinstance(index, Static) and not 0 <= index.value <= _PACKET_MAX:
         lo.error(place, f"the packet has no byte {index.value}", hint="offsets count from the start of the packet")
+    records.check_packet(lo, node)
     register = lo.register(name)
     lo.emit(ir.PacketLoad(register, [memory.operand(index), context.register], size=int(name[1:]) // 8))
     return Number(register, U64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pybpf.asm import JumpOp
@@ -10,7 +11,7 @@ from pybpf.lang import ir
 from pybpf.lang.lower import conditions, constants, expressions, memory
 from pybpf.lang.lower.flow import Flow, merge
 from pybpf.lang.values import BOOL, S64, U64, Nothing, Number, Pointer, Space, Static, Value, kind_of
-from pybpf.types import alignof
+from pybpf.types import Scalar, alignof
 
 if TYPE_CHECKING:
     from pybpf.lang.lower.state import Lowering
@@ -160,7 +161,10 @@ def and_or(lo: Lowering, node: ast.BoolOp) -> Value:
             if not conjunction:
                 onward_flow, decided_flow = decided_flow, onward_flow
         else:
-            value = _operand(lo, part)
+            value = expressions.expression(lo, part)
+            if not conjunction and isinstance(value, Pointer) and isinstance(value.target, Scalar) and value.nullable:
+                value = _element_or(lo, value, onwards)
+            value = _operand(lo, part, value)
             if isinstance(value, Static):
                 if constants.truth(lo, part, value.value) is conjunction:
                     continue
@@ -180,12 +184,19 @@ def and_or(lo: Lowering, node: ast.BoolOp) -> Value:
         if onward_flow is None:
             return choice.result(lo, node)
     last = node.values[-1]
-    choice.give(lo, last, _operand(lo, last))
+    choice.give(lo, last, _operand(lo, last, expressions.expression(lo, last)))
     return choice.result(lo, node)
 
 
-def _operand(lo: Lowering, node: ast.expr) -> Value:
-    value = expressions.expression(lo, node)
+def _element_or(lo: Lowering, pointer: Pointer, otherwise: ir.Block) -> Pointer:
+    """``lookup(key) or ...``: without the element the right side decides."""
+    there = lo.new_block("there")
+    lo.emit(ir.Branch(None, [memory.address(lo, pointer), 0], op=JumpOp.NE, then=there, otherwise=otherwise))
+    lo.start(there)
+    return replace(pointer, nullable=False)
+
+
+def _operand(lo: Lowering, node: ast.expr, value: Value) -> Value:
     if isinstance(value, Static):
         return value
     if isinstance(value, Pointer) and value.nullable:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from pybpf.asm import JumpOp
 from pybpf.lang import ir
-from pybpf.lang.lower import constants, expressions, memory
+from pybpf.lang.lower import calls, constants, expressions, memory, records
 from pybpf.lang.lower.comparisons import COMPARE, compare, known
 from pybpf.lang.lower.flow import Flow, Outcomes, merge
 from pybpf.lang.values import Number, Pointer, Static, Value, kind_of
@@ -81,6 +81,7 @@ def _null_test(
     variable = lo.frame.variables.get(name) if name else None
     if variable is not None:
         present.nonnull.add(variable)
+    records.tested(present, pointer)
     return Outcomes(present, null) if swap else Outcomes(null, present)
 
 
@@ -181,8 +182,8 @@ def _membership(
     no: ir.Block,
 ) -> Outcomes:
     (node, left), (right_node, right) = left_side, right_side
-    if not isinstance(right, Static):
-        lo.error(right_node, "`in` needs a constant tuple", hint="look the value up in a map")
+    if not isinstance(right, Static) or calls.is_map(right.value):
+        lo.error(right_node, "`in` needs a constant tuple", hint="self.map.lookup(key) is not None")
     members = constants.members(lo, right_node, right.value)
     wrong = next((member for member in members if not isinstance(member, int)), None)
     if wrong is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, cast
 
 from pybpf.lang import ir
-from pybpf.lang.lower import arithmetic, calls, choices, conditions, constants, memory, names
+from pybpf.lang.lower import arithmetic, calls, choices, conditions, constants, memory, names, records
 from pybpf.lang.values import BOOL, U64, Context, Method, Number, Owner, Pointer, Static, Value, kind_of
 from pybpf.types import ArrayType, Struct
 
@@ -58,7 +58,10 @@ def _constant(lo: Lowering, node: ast.Constant) -> Value:
 
 
 def _name(lo: Lowering, node: ast.Name) -> Value:
-    return lo.lookup(node)
+    value = lo.lookup(node)
+    if isinstance(value, Pointer):
+        records.check_use(lo, node, value)
+    return value
 
 
 def _attribute(lo: Lowering, node: ast.Attribute) -> Value:

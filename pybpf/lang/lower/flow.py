@@ -16,10 +16,14 @@ class Flow:
 
     defined: set[Variable] = field(default_factory=set)
     nonnull: set[Variable] = field(default_factory=set)
+    reserved: set[ir.VReg] = field(default_factory=set)
+    """Records of ring buffers that must still be submitted or discarded, by the register of their address."""
+    given_back: set[ir.VReg] = field(default_factory=set)
+    """Records that were."""
 
     def copy(self) -> Flow:
         """An independent copy."""
-        return Flow(set(self.defined), set(self.nonnull))
+        return Flow(set(self.defined), set(self.nonnull), set(self.reserved), set(self.given_back))
 
     def define(self, variable: Variable, *, nonnull: bool) -> None:
         """``variable`` has a value from here on, which is not None if ``nonnull``."""
@@ -39,6 +43,8 @@ def merge(*flows: Flow | None) -> Flow | None:
     for flow in reached[1:]:
         result.defined &= flow.defined
         result.nonnull &= flow.nonnull
+        result.reserved &= flow.reserved
+        result.given_back &= flow.given_back
     return result
 
 

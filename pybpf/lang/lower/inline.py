@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Callable
 
 from pybpf.lang import source
+from pybpf.lang.errors import CompileError
 from pybpf.lang.lower import arguments, arithmetic, declarations, memory, names, statements
 from pybpf.lang.lower.choices import Choice
 from pybpf.lang.lower.state import Frame
@@ -26,7 +27,10 @@ def call(lo: Lowering, node: ast.Call, function: Callable[..., Any], receiver: O
     if len(lo.stack) > _DEEPEST:
         lo.error(node, f"more than {_DEEPEST} functions call each other here")
     lo.copied(node)
-    frame = Frame(source.parse(function))
+    try:
+        frame = Frame(source.parse(function))
+    except CompileError as error:
+        lo.error(node, error.message, error.hint)
     values = _arguments(lo, node, function, receiver)
     outer, outer_line = lo.frame, lo.line
     lo.stack.append(outer)

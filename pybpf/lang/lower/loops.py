@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pybpf.asm import AluOp
 from pybpf.lang import ir
 from pybpf.lang.intrinsics import unroll
-from pybpf.lang.lower import comparisons, conditions, constants, expressions, memory, names, statements
+from pybpf.lang.lower import calls, comparisons, conditions, constants, expressions, memory, names, records, statements
 from pybpf.lang.lower.flow import Flow, Loop, merge
 from pybpf.lang.lower.state import Variable
 from pybpf.lang.values import S64, U64, Number, Static
@@ -53,6 +53,10 @@ def for_loop(lo: Lowering, node: ast.For) -> None:
         lo.error(node.iter, f"{function.__name__}() is not in the language", hint="loop over range(...) and index")
     else:
         items = expressions.expression(lo, node.iter)
+        if isinstance(items, Static) and calls.is_map(items.value):
+            lo.error(
+                node.iter, "a program cannot walk through a map", hint="keep the keys in an array, or walk in Python"
+            )
         if not isinstance(items, Static):
             lo.error(
                 node.iter,
@@ -105,6 +109,7 @@ def _forget(lo: Lowering, node: ast.AST) -> Flow:
         found = {name for name in assigned if not all(_never_none(lo, flow, value) for value in assigned[name])}
         doubtful = {name for name in found if lo.frame.variables.get(name) in flow.nonnull}
         flow.nonnull -= {lo.frame.variables[name] for name in doubtful}
+    records.forget_at_head(flow, node)
     return flow
 
 

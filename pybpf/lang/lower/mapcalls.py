@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, cast
 from pybpf.asm import JumpOp
 from pybpf.kernel.constants import MapType
 from pybpf.lang import ir
-from pybpf.lang.lower import arguments, expressions, memory, stores
+from pybpf.lang.lower import arguments, expressions, memory, records, stores
 from pybpf.lang.values import S64, Context, Nothing, Number, Pointer, Space, Static, Value, kind_of
 from pybpf.types import Scalar, Struct, sizeof
 
@@ -183,6 +183,7 @@ def _reserve(lo: Lowering, node: ast.Call, spec: Map) -> Value:
                 hint="use output() for records of varying size",
             )
     slot = lo.register("reserved")
+    records.begin(lo, slot)
     _helper(lo, _RING_RESERVE, spec, [kind.value.SIZE + memory.constant(tail), 0], slot)
     return Pointer(slot, 0, kind.value, Space.RING, nullable=True)
 
@@ -195,6 +196,7 @@ def _end_record(number: int) -> Callable[[Lowering, ast.Call, Map], Value]:
             lo.error(place, f"{kind_of(value)} was not reserved in {spec.name}")
         address = memory.address(lo, memory.checked(lo, place, value))
         _helper(lo, number, None, [address, _flags(lo, given)])
+        records.give_back(lo, value)
         return Nothing()
 
     return lower

@@ -154,7 +154,7 @@ def integer(lo: Lowering, node: ast.AST, value: Value) -> Number | Static:
     elif isinstance(value, Pointer) and isinstance(value.target, type) and issubclass(value.target, Struct):
         hint = "name the field that you mean"
     elif isinstance(value, Pointer) and isinstance(value.target, ArrayType):
-        hint = "name the element that you mean"
+        hint = "name the element that you mean: bytes are compared one by one, or in Python"
     lo.error(node, f"expected an integer, got {kind_of(value)}", hint)
 
 

@@ -26,6 +26,9 @@ def assign(lo: Lowering, node: ast.AST, name: str, value: Value, declared: Scala
     if isinstance(value, Nothing):
         lo.error(node, "this call returns nothing")
     variable = lo.frame.variables.get(name) if lo.frame.is_mutable(name) else None
+    if lo.flow is not None and variable is not None and isinstance(variable.value, Pointer):
+        lo.flow.given_back -= {variable.value.base}
+        lo.flow.reserved -= {variable.value.base}
     if declared is not None and variable is not None and variable.declared != declared:
         lo.error(
             node, f"{name!r} has a type already", hint=f"declare it where it is first assigned: {name}: {declared}"

@@ -169,16 +169,7 @@ class Lowering:
         """The value that a name has here."""
         variable = self.frame.variables.get(node.id)
         if variable is None:
-            if node.id in self.frame.assignments:
-                self.error(node, f"{node.id!r} is used before it is assigned")
-            try:
-                return Static(self.frame.source.lookup(node.id))
-            except KeyError:
-                self.error(
-                    node,
-                    f"{node.id!r} is not defined",
-                    hint="import it at the top of the module, outside of `if TYPE_CHECKING:`",
-                )
+            return self._outside(node)
         if self.flow is not None and variable not in self.flow.defined:
             if self.frame.is_loop_variable(node.id):
                 self.error(
@@ -192,6 +183,28 @@ class Lowering:
                 hint=f"set {node.id!r} before the branch",
             )
         return self.read(variable)
+
+    def _outside(self, node: ast.Name) -> Value:
+        """What a name means that is not local."""
+        name = node.id
+        try:
+            found = self.frame.source.lookup(name)
+        except KeyError:
+            if name in self.frame.assignments:
+                self.error(node, f"{name!r} is used before it is assigned")
+            hint = "import it at the top of the module, outside of `if TYPE_CHECKING:`"
+            if name == "self":
+                hint = "make self the first parameter"
+            elif name.startswith("bpf_"):
+                hint = f"helpers have no prefix: from pybpf.lang import {name[4:]}"
+            self.error(node, f"{name!r} is not defined", hint)
+        if name in self.frame.assignments:
+            self.error(
+                node,
+                f"{name!r} is used before it is assigned: the function assigns it, so it is not the module's",
+                hint="the names of a module are constants in a program; keep what changes in a map",
+            )
+        return Static(found)
 
     def read(self, variable: Variable) -> Value:
         """The value of ``variable`` with what is known here about None."""

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any, Callable
 
 from pybpf.lang import ir
-from pybpf.lang.lower import arithmetic, conditions, declarations, expressions, loops, memory, names, stores
+from pybpf.lang.lower import arithmetic, conditions, declarations, expressions, loops, memory, names, records, stores
 from pybpf.lang.lower.flow import merge
 from pybpf.lang.values import Nothing, Pointer, Space, Static, Value, kind_of
 from pybpf.types import Scalar
@@ -86,6 +86,7 @@ def _return(lo: Lowering, node: ast.Return) -> None:
         return
     if isinstance(value, Nothing) or (isinstance(value, Static) and value.value is None):
         lo.error(node, "a program returns an integer", hint="return 0")
+    records.check_return(lo, node)
     lo.emit(ir.Return(None, [memory.operand(memory.integer(lo, place, value))]))
     lo.flow = None
 

@@ -116,6 +116,9 @@ TABLE = [
         2,
         "a = Pair(left=1)\np = a if ctx.u8(1) == 0 else None\nself.out[0] = 2 if p is None else p.left",
     ),
+    Row("an element or a default", 5, "self.out[0] = (self.counts.lookup(1) or 5)"),
+    Row("an element that is zero, or a default", 5, "self.counts[1] = 0; self.out[0] = self.counts.lookup(1) or 5"),
+    Row("an element rather than a default", 7, "self.counts[1] = 7; self.out[0] = self.counts.lookup(1) or 5"),
     # loops
     Row(
         "a loop leaves the last value in its name",
