@@ -22,6 +22,7 @@ from epicsmon.ioc.errors import (
     NotAnIoc,
     ProcessGone,
     UnknownLayout,
+    UnopenableFile,
     UnreadableMemory,
     UnsupportedProcess,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "RecordType",
     "RecordTypes",
     "UnknownLayout",
+    "UnopenableFile",
     "UnreadableMemory",
     "UnsupportedProcess",
     "condition_name",

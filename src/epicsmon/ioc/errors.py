@@ -87,3 +87,18 @@ class NoSuchFunction(IocError):
 
     def __str__(self) -> str:
         return f"no file mapped by process {self.pid} defines {self.symbol}; was the IOC stripped of its symbols?"
+
+
+class UnopenableFile(IocError):
+    """The file that has the IOC's database cannot be opened from here: another user's, or another container's."""
+
+    def __init__(self, pid: int, path: str) -> None:
+        self.pid = pid
+        self.path = path
+        super().__init__(pid, path)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}, which process {self.pid} has mapped, cannot be opened from here; "
+            "run as root or with CAP_CHECKPOINT_RESTORE (Linux 5.9)"
+        )

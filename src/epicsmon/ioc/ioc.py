@@ -18,6 +18,7 @@ from epicsmon.ioc.errors import (
     NoSuchFunction,
     NotAnIoc,
     ProcessGone,
+    UnopenableFile,
     UnreadableMemory,
     UnsupportedProcess,
 )
@@ -111,9 +112,13 @@ class Ioc:
         return None
 
     def function(self, symbol: str) -> Function:
-        """The function `symbol` with a path that a uprobe can be attached through. Raises NoSuchFunction."""
+        """The function `symbol` with a path that a uprobe can be attached through.
+
+        Raises NoSuchFunction, UnopenableFile when the file that has the database cannot be looked into.
+        """
         found = self._symbols.function(symbol)
         if found is None:
+            self._require_file()
             raise NoSuchFunction(self.pid, symbol)
         return found
 
@@ -140,7 +145,7 @@ class Ioc:
         """Whether a database definition is loaded; None when that cannot be told."""
         try:
             return self._pdbbase() != 0
-        except (PermissionDenied, UnreadableMemory, NotAnIoc, UnsupportedProcess):
+        except (PermissionDenied, UnreadableMemory, NotAnIoc, UnopenableFile, UnsupportedProcess):
             return None
 
     @property
@@ -154,7 +159,10 @@ class Ioc:
 
     @property
     def database(self) -> Database:
-        """The database. Raises DatabaseNotLoaded, UnknownLayout, UnreadableMemory, NotAnIoc, UnsupportedProcess."""
+        """The database.
+
+        Raises DatabaseNotLoaded, UnknownLayout, UnreadableMemory, NotAnIoc, UnopenableFile, UnsupportedProcess.
+        """
         if self._database is None:
             address = self._pdbbase()
             if not address:
@@ -217,8 +225,14 @@ class Ioc:
     def __repr__(self) -> str:
         return f"Ioc(pid={self.pid}, file={self.database_file.path!r})"
 
+    def _require_file(self) -> None:
+        """What is not found may only be out of reach. Raises UnopenableFile."""
+        if self.is_running and open_path(self.pid, self.database_file) is None:
+            raise UnopenableFile(self.pid, self.database_file.path)
+
     def _pdbbase(self) -> int:
         address = self.variable("pdbbase")
         if address is None:
+            self._require_file()
             raise NotAnIoc(self.pid, "no mapped file exports pdbbase")
         return MemoryView(self.memory).pointer(address)

@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.support.epics import RealIoc
+from tests.support.epics import EpicsLibraries, RealIoc
 
 RECORDS = 'record(calc, "T:A") {}\n'
 NO_CAPABILITY = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
@@ -74,6 +75,21 @@ def test_bpf_perfmon_and_ptrace_are_enough_for_traces(make_ioc: Callable[..., Re
     arguments = ("trace", "--ioc", str(ioc.pid), "--duration", "0.2")
     done = epicsmon(*arguments, within=("setpriv", capabilities, "--inh-caps=-all"))
     assert done.returncode == 0, done.stderr
+    assert f"(pid {ioc.pid}) found: traced by" in done.stdout
+
+
+@pytest.mark.needs("epics", "uprobes")
+def test_an_ioc_whose_files_are_out_of_reach(make_ioc: Callable[..., RealIoc], tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    ioc = make_ioc(RECORDS, libraries=EpicsLibraries.copy(hidden / "epics"))
+    hidden.chmod(0o700)
+    os.chown(hidden, 65534, 65534)  # root without CAP_DAC_OVERRIDE may not go in there
+    arguments = ("trace", "--ioc", str(ioc.pid), "--duration", "0.2")
+    capabilities = "--bounding-set=-all,+bpf,+perfmon,+sys_ptrace"
+    done = epicsmon(*arguments, within=("setpriv", capabilities, "--inh-caps=-all"))
+    assert "cannot be opened from here; run as root or with CAP_CHECKPOINT_RESTORE" in done.stdout
+    with_one_more = f"{capabilities},+checkpoint_restore"
+    done = epicsmon(*arguments, within=("setpriv", with_one_more, "--inh-caps=-all"))
     assert f"(pid {ioc.pid}) found: traced by" in done.stdout
 
 
