@@ -9,6 +9,9 @@ from pybpf.types import ArrayType, Scalar, Struct, sizeof
 from tests.support.lang.frames import Frame
 from tests.support.lang.integers import Int, Ref, Value, binary, compare, convert, is_signed, plain, wrapped
 
+_COMPUTED = ("u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "bool", "min", "max", "swap16", "swap32", "swap64")
+"""Functions that Python computes when their arguments are constants."""
+
 _LIMITS = {True: (-(1 << 63), (1 << 63) - 1), False: (0, (1 << 64) - 1)}
 
 
@@ -257,13 +260,13 @@ class Expressions:
 
     def static(self, node: ast.expr) -> bool:
         """Whether the value of ``node`` is known while compiling."""
-        return all(
-            not isinstance(child, (ast.Call, ast.Attribute, ast.Subscript, ast.NamedExpr))
-            if not isinstance(child, ast.Name)
-            else not isinstance(self.frame.values.get(child.id), (Int, Ref))
-            for child in ast.walk(node)
-            if isinstance(child, ast.expr)
-        )
+        if isinstance(node, ast.Name):
+            return not isinstance(self.frame.values.get(node.id), (Int, Ref))
+        if isinstance(node, (ast.Attribute, ast.Subscript, ast.NamedExpr)):
+            return False
+        if isinstance(node, ast.Call) and (not isinstance(node.func, ast.Name) or node.func.id not in _COMPUTED):
+            return False
+        return all(self.static(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
 
     def kind(self, node: ast.expr) -> str:
         """The kind of ``node``: "u", "s" or "b" of an integer, "c" and "C" of a constant (negative), "n" of None."""

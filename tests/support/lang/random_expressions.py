@@ -152,7 +152,8 @@ class ExpressionWriter:
 
     def choice(self, scope: Scope, depth: int) -> Expression:
         quiet = scope.inner(walrus=False)
-        one, other = self.value(quiet, depth), self.expression(quiet, depth)
+        one = self.value(quiet, depth)
+        other = self.value(quiet, depth) if self.number(0, 2) else self.constant()
         kind = self.joined(one, other)
         return Expression(f"({one.text} if {self.condition(scope, depth)} else {other.text})", kind)
 
