@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.fd_leaks import leaked_since, open_descriptors
 from tests.support.requirements import CHECKS, missing
@@ -15,6 +17,12 @@ pytest_plugins = ["tests.support.fixtures"]
 
 LIVE = Path(__file__).parent / "live"
 missing_once = lru_cache(maxsize=None)(missing)
+
+
+# On CI property tests take the same examples each time, so that its verdict is about the change; elsewhere they look on.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.hookimpl(tryfirst=True)
