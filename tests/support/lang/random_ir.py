@@ -13,6 +13,8 @@ from tests.support.lang.integers import U64, wrapped
 HELPER = 5
 """The helper that the functions call: it mixes its arguments and leaves a trace of them."""
 FUEL = 400
+CONTEXT = bytes(range(200, 232))
+"""What the context points to."""
 
 _SHIFTS = (AluOp.LSH, AluOp.RSH, AluOp.ARSH)
 _ALU = (AluOp.ADD, AluOp.SUB, AluOp.MUL, AluOp.DIV, AluOp.MOD, AluOp.OR, AluOp.AND, AluOp.XOR, *_SHIFTS)
@@ -38,6 +40,7 @@ def functions(draw: Callable[[Any], Any]) -> ir.Function:
     function = ir.Function("random", ir.VReg(0, "context"))
     registers = [function.register(f"v{index}") for index in range(count)]
     slots = [function.slot(f"s{index}", 8) for index in range(2)]
+    addresses = [function.register(f"a{index}") for index in range(2)]
     entry = ir.Block("entry")
     blocks = [ir.Block(f"b{index}") for index in range(draw(st.integers(1, 5)))]
     function.blocks = [entry, *blocks]
@@ -46,7 +49,7 @@ def functions(draw: Callable[[Any], Any]) -> ir.Function:
     operand = st.one_of(register, register, number)
 
     def instruction() -> ir.Instr:
-        kind = draw(st.integers(-1, 9))
+        kind = draw(st.integers(-1, 12))
         if kind <= 1:
             return ir.Move(draw(register), [draw(operand)])
         if kind <= 4:
@@ -67,6 +70,12 @@ def functions(draw: Callable[[Any], Any]) -> ir.Function:
             return ir.Store(
                 None, [draw(operand)], slot=draw(st.sampled_from(slots)), size=draw(st.sampled_from((1, 4, 8)))
             )
+        if kind == 10:
+            return ir.Load(draw(register), [function.context], offset=8 * draw(st.integers(0, 3)))
+        if kind == 11:
+            return ir.ToBigEndian(draw(register), [draw(register)], bits=draw(st.sampled_from((16, 32, 64))))
+        if kind == 12:
+            return ir.Load(draw(register), [addresses[draw(st.integers(0, 1))]], size=draw(st.sampled_from((2, 8))))
         if kind == 8:
             return ir.Load(draw(register), [], slot=draw(st.sampled_from(slots)), size=draw(st.sampled_from((1, 4, 8))))
         arguments = draw(st.lists(operand, max_size=5))
@@ -74,8 +83,9 @@ def functions(draw: Callable[[Any], Any]) -> ir.Function:
 
     for index, each in enumerate(registers):
         entry.instructions.append(ir.Move(each, [draw(number) if index % 2 else index]))
-    for slot in slots:
+    for slot, address in zip(slots, addresses):
         entry.instructions.append(ir.Store(None, [draw(register)], slot=slot))
+        entry.instructions.append(ir.Address(address, slot=slot))
     entry.instructions.append(ir.Goto(target=blocks[0]))
     target = st.sampled_from(blocks)
     for block in blocks:
@@ -133,10 +143,12 @@ class Interpreter:
 
     def __init__(self) -> None:
         self.values: dict[ir.VReg, int] = {}
+        self.addresses: dict[ir.VReg, ir.Slot] = {}
         self.slots: dict[ir.Slot, bytearray] = {}
         self.calls: list[list[int]] = []
 
     def run(self, function: ir.Function) -> int:
+        self.values[function.context] = 0
         block = function.blocks[0]
         for _ in range(FUEL):
             for instr in block.instructions:
@@ -169,14 +181,28 @@ class Interpreter:
         elif isinstance(instr, ir.Call):
             self.calls.append(operands)
             result = mixed(operands)
+        elif isinstance(instr, ir.Address) and instr.dst is not None:
+            self.addresses[instr.dst] = instr.slot
+            self.values[instr.dst] = 0
+        elif isinstance(instr, ir.ToBigEndian):
+            size = instr.bits // 8
+            result = int.from_bytes((operands[0] & ((1 << instr.bits) - 1)).to_bytes(size, "big"), "little")
         elif isinstance(instr, (ir.Load, ir.Store)):
-            assert instr.slot is not None
-            data = self.slots.setdefault(instr.slot, bytearray(8))
+            data = self.memory(instr)
             if isinstance(instr, ir.Load):
-                result = int.from_bytes(data[: instr.size], "little")
+                result = int.from_bytes(data[instr.offset : instr.offset + instr.size], "little")
             else:
                 data[: instr.size] = (operands[0] & U64).to_bytes(8, "little")[: instr.size]
         else:
             raise NotImplementedError(type(instr))
         if instr.dst is not None and result is not None:
             self.values[instr.dst] = result
+
+    def memory(self, instr: ir.Load | ir.Store) -> bytearray:
+        if instr.slot is not None:
+            return self.slots.setdefault(instr.slot, bytearray(8))
+        base = instr.sources[-1]
+        assert isinstance(base, ir.VReg)
+        if base in self.addresses:
+            return self.slots.setdefault(self.addresses[base], bytearray(8))
+        return bytearray(CONTEXT)

@@ -14,7 +14,7 @@ from pybpf.lang.emit import Emitter, lay_out_stack
 from pybpf.lang.optimize import optimize
 from pybpf.lang.registers import allocate
 from pybpf.vm import run
-from tests.support.lang.random_ir import FUEL, HELPER, Interpreter, OutOfFuel, functions, mixed
+from tests.support.lang.random_ir import CONTEXT, FUEL, HELPER, Interpreter, OutOfFuel, functions, mixed
 
 EXAMPLES = int(os.environ.get("PYBPF_EXAMPLES", "200"))
 
@@ -46,7 +46,7 @@ def test_random_functions(function: ir.Function) -> None:
         calls.append([value for value in passed if value is not None])
         return mixed(calls[-1])
 
-    assert run(instructions, helpers={HELPER: helper}, instruction_limit=100 * FUEL) == expected
+    assert run(instructions, CONTEXT, helpers={HELPER: helper}, instruction_limit=100 * FUEL) == expected
     assert calls == interpreter.calls
 
 
