@@ -19,7 +19,7 @@ LIVE = Path(__file__).parent / "live"
 missing_once = lru_cache(maxsize=None)(missing)
 
 
-# On CI property tests take the same examples each time, so that its verdict is about the change; elsewhere they look on.
+# On CI property tests take the same examples each time, so that its verdict is about the change; elsewhere they roam.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
