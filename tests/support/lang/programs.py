@@ -94,7 +94,7 @@ class Writer(ExpressionWriter):
         return [f"self.{self.pick(('counts', 'inputs'))}[{key}] {operator} {self.value(scope, 1).text}"]
 
     def clobber(self, scope: Scope, depth: int) -> list[str]:
-        return [self.pick(("ktime_get_ns()", "get_smp_processor_id()", "self.counts.delete(3)"))]
+        return [self.pick(("ktime_get_ns()", "get_smp_processor_id()", "self.pairs.delete(1)"))]
 
     def leave(self, scope: Scope, depth: int) -> list[str]:
         return [f"if {self.condition(scope)}:", f"    {self.pick(('break', 'continue'))}"]
