@@ -32,9 +32,11 @@ def integer(lo: Lowering, node: ast.expr) -> Number | Static:
     return memory.integer(lo, node, expression(lo, node))
 
 
-def assigns(node: ast.AST) -> bool:
-    """Whether evaluating ``node`` gives a variable another value (``:=``)."""
-    return any(isinstance(child, ast.NamedExpr) for child in ast.walk(node))
+def assigns(lo: Lowering, *nodes: ast.AST) -> bool:
+    """Whether evaluating ``nodes`` gives a variable another value (``:=``)."""
+    if not lo.frame.source.text.has_walrus:
+        return False
+    return any(isinstance(child, ast.NamedExpr) for node in nodes for child in ast.walk(node))
 
 
 def operands(lo: Lowering, nodes: Sequence[ast.expr], *, integers: bool = False) -> list[Value]:
@@ -42,7 +44,7 @@ def operands(lo: Lowering, nodes: Sequence[ast.expr], *, integers: bool = False)
     values: list[Value] = []
     for index, node in enumerate(nodes):
         value = integer(lo, node) if integers else expression(lo, node)
-        values.append(lo.settled(value) if any(map(assigns, nodes[index + 1 :])) else value)
+        values.append(lo.settled(value) if assigns(lo, *nodes[index + 1 :]) else value)
     return values
 
 
@@ -129,7 +131,7 @@ def element_pointer(lo: Lowering, node: ast.Subscript, receiver: Pointer) -> Poi
         lo.error(node, f"{kind_of(receiver)} cannot be indexed")
     if isinstance(node.slice, ast.Slice):
         lo.error(node.slice, "slices are not in the language", hint="pass the array and a size to a helper")
-    if assigns(node.slice):
+    if assigns(lo, node.slice):
         receiver = cast("Pointer", lo.settled(receiver))
     return memory.array_element(lo, node, receiver, integer(lo, node.slice))
 
