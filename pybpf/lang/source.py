@@ -88,34 +88,34 @@ def parse(function: Callable[..., Any]) -> Source:
         )
     if not isinstance(function, types.FunctionType):
         raise CompileError(f"{name} is no function but {type(function).__name__}", hint="write it with def")
-    return Source(function, _text(_SameCode(function), name))
+    return Source(function, _text(_Code(function.__code__), name))
 
 
-class _SameCode:
-    """A function as a key: its code by identity, because the codes of different texts may be equal."""
+class _Code:
+    """A code object as a key: by identity, because those of different texts (annotations, say) may be equal."""
 
-    def __init__(self, function: types.FunctionType) -> None:
-        self.function = function
+    def __init__(self, code: types.CodeType) -> None:
+        self.code = code
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _SameCode) and other.function.__code__ is self.function.__code__
+        return isinstance(other, _Code) and other.code is self.code
 
     def __hash__(self) -> int:
-        return id(self.function.__code__)
+        return id(self.code)
 
 
 @functools.lru_cache(maxsize=256)
-def _text(key: _SameCode, name: str) -> Text:
-    function = key.function
+def _text(key: _Code, name: str) -> Text:
+    code = key.code
     try:
-        lines, first_line = inspect.getsourcelines(function)
+        lines, first_line = inspect.getsourcelines(code)
     except (OSError, TypeError, SyntaxError) as error:
         raise CompileError(
             f"the source of {name} is not at hand: {error}",
             hint="programs are compiled from their Python text: put the function into a file",
         ) from error
     first_line = max(first_line, 1)
-    file = inspect.getsourcefile(function) or "<unknown>"
+    file = inspect.getsourcefile(code) or "<unknown>"
     # a method stands indented: then a line goes before it, and columns stay those of the file
     first_row = 2 if lines[0][:1] in (" ", "\t") else 1
     node = _definition("".join(lines), indented=first_row == 2)
