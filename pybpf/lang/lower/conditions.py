@@ -111,7 +111,7 @@ def _side(lo: Lowering, node: ast.Compare, index: int) -> Value:
     compared = node.ops[max(index - 1, 0) : index + 1]
     if not all(isinstance(op, (ast.Is, ast.IsNot)) for op in compared):
         value = memory.read(lo, place, value)
-    return lo.settled(value) if expressions.assigns(lo, *node.comparators[index:]) else value
+    return lo.settled(value) if any(map(expressions.assigns, node.comparators[index:])) else value
 
 
 def _is_range(op: ast.cmpop, node: ast.expr) -> bool:

@@ -32,11 +32,9 @@ def integer(lo: Lowering, node: ast.expr) -> Number | Static:
     return memory.integer(lo, node, expression(lo, node))
 
 
-def assigns(lo: Lowering, *nodes: ast.AST) -> bool:
-    """Whether evaluating ``nodes`` gives a variable another value (``:=``)."""
-    if not lo.frame.source.text.has_walrus:
-        return False
-    return any(isinstance(child, ast.NamedExpr) for node in nodes for child in ast.walk(node))
+def assigns(node: ast.AST) -> bool:
+    """Whether evaluating ``node`` gives a variable another value (``:=``)."""
+    return any(isinstance(child, ast.NamedExpr) for child in ast.walk(node))
 
 
 def operands(lo: Lowering, nodes: Sequence[ast.expr], *, integers: bool = False) -> list[Value]:
@@ -44,7 +42,7 @@ def operands(lo: Lowering, nodes: Sequence[ast.expr], *, integers: bool = False)
     values: list[Value] = []
     for index, node in enumerate(nodes):
         value = integer(lo, node) if integers else expression(lo, node)
-        values.append(lo.settled(value) if assigns(lo, *nodes[index + 1 :]) else value)
+        values.append(lo.settled(value) if any(map(assigns, nodes[index + 1 :])) else value)
     return values
 
 
@@ -131,7 +129,7 @@ def element_pointer(lo: Lowering, node: ast.Subscript, receiver: Pointer) -> Poi
         lo.error(node, f"{kind_of(receiver)} cannot be indexed")
     if isinstance(node.slice, ast.Slice):
         lo.error(node.slice, "slices are not in the language", hint="pass the array and a size to a helper")
-    if assigns(lo, node.slice):
+    if assigns(node.slice):
         receiver = cast("Pointer", lo.settled(receiver))
     return memory.array_element(lo, node, receiver, integer(lo, node.slice))
 

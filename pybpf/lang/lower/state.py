@@ -52,7 +52,8 @@ class Frame:
     def __post_init__(self) -> None:
         arguments = self.source.node.args
         self.parameters = {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]}
-        self.assignments = self.source.text.assignments
+        self.loop_names = loop_names(self.source.node)
+        self.assignments = assigned_names(self.source.node)
 
     def is_mutable(self, name: str) -> bool:
         """Whether ``name`` gets a value at more than one place of the function."""
@@ -60,7 +61,27 @@ class Frame:
 
     def is_loop_variable(self, name: str) -> bool:
         """Whether ``name`` gets its values from the heads of loops only."""
-        return self.assignments[name] == self.source.text.loop_names[name] > 0 and name not in self.parameters
+        return self.assignments[name] == self.loop_names[name] > 0 and name not in self.parameters
+
+
+def assigned_names(node: ast.AST) -> Counter[str]:
+    """At how many places each local name is assigned within ``node``; an augmented assignment counts twice."""
+    counts: Counter[str] = Counter()
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            counts[child.id] += 1
+        if isinstance(child, ast.AugAssign) and isinstance(child.target, ast.Name):
+            counts[child.target.id] += 1
+    return counts
+
+
+def loop_names(node: ast.AST) -> Counter[str]:
+    """The heads of how many loops within ``node`` set each name."""
+    counts: Counter[str] = Counter()
+    for child in ast.walk(node):
+        if isinstance(child, ast.For):
+            counts.update(assigned_names(child.target))
+    return counts
 
 
 class Lowering:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def store(lo: Lowering, target: ast.Attribute | ast.Subscript, node: ast.expr, value: Value) -> None:
     """``target = value``; the value, which ``node`` gave, is there before the target is looked at, as in Python."""
     value = memory.read(lo, node, value)
-    if expressions.assigns(lo, target):
+    if expressions.assigns(target):
         value = lo.settled(value)
     place = _place(lo, target)
     if isinstance(place, Pointer):
@@ -63,7 +63,7 @@ def augmented(lo: Lowering, node: ast.AugAssign) -> None:
         return
     if not isinstance(place.target, Scalar):
         lo.error(target, f"{kind_of(place)} is no integer")
-    if expressions.assigns(lo, node.value):
+    if expressions.assigns(node.value):
         place = cast("Pointer", lo.settled(place))
     augment(lo, node, place)
 
