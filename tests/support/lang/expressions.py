@@ -191,8 +191,12 @@ class Expressions:
         kind = _join([self.kind(part) for part in parts])
         return lambda value: wrapped(plain(value), kind)
 
+    def taken(self, name: str, value: Value) -> Value:
+        """What a variable takes of ``value``: one that holds integers reads what a pointer leads to."""
+        return self.number(value) if name in self.frame.kinds else value
+
     def eval_NamedExpr(self, node: ast.NamedExpr) -> Value:
-        self.frame.assign(node.target.id, self.value(node.value), None)
+        self.frame.assign(node.target.id, self.taken(node.target.id, self.value(node.value)), None)
         return self.frame.read(node.target.id)
 
     def eval_Call(self, node: ast.Call) -> Value:

@@ -76,7 +76,8 @@ class Reference(Expressions):
 
     def assign(self, target: ast.expr, value: Value, kind: Scalar | None = None) -> None:
         if isinstance(target, ast.Name):
-            self.frame.assign(target.id, value if kind is None else convert(kind, self.number(value)), kind)
+            taken = self.taken(target.id, value)
+            self.frame.assign(target.id, taken if kind is None else convert(kind, self.number(value)), kind)
             return
         place = self.place(target)
         if isinstance(place, tuple):
