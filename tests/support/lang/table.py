@@ -286,6 +286,13 @@ TABLE = [
         "m = Mixed()\nm.pairs[0] = Pair(left=5, right=7)\nm.pairs[ctx.u8(2) & 3] = m.pairs[0]\nm.pairs[0] = Pair()\n"
         "self.out[0] = m.pairs[2].left + m.pairs[2].right + m.pairs[0].left",
     ),
+    Row(
+        "gaps of keys are zero wherever they are made",
+        7,
+        "key = Outer(number=1, second=Pair(left=2))\nself.gaps[key] = 3\nother = Outer(second=Pair(left=2))\n"
+        "other.number = ctx.u8(1)\nself.gaps[other] += 4\nself.out[0] = self.gaps.lookup(key) or 0",
+        methods="gaps = HashMap(key=Outer, value=u64, max_entries=4)",
+    ),
     # maps
     Row(
         "elements begin at zero for every operator",

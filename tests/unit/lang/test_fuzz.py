@@ -12,7 +12,7 @@ from pybpf.lang.errors import CompileError, CompilerDefect
 from tests.support.lang.soup import FUNCTIONS, METHODS, PROLOGUE, Soup, library_functions, library_program
 from tests.support.snippets import compiled
 
-pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 
 EXAMPLES = int(os.environ.get("PYBPF_EXAMPLES", "300"))
 SEEDS = st.integers(0, (1 << 32) - 1)
